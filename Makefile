@@ -1,0 +1,60 @@
+# make demo   the main job on the real AIConfigurator: profile, store, lock, render
+# make test   everything that CI checks
+# The rest:   make help
+
+PYTHON ?= python3
+VENV   := .venv
+DEMO   := .demo
+REQS   := profile/rapid/requirements.txt
+
+.DEFAULT_GOAL := build
+.PHONY: help build venv test lint bench update demo clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+build: ## both commands, into bin/
+	go build -trimpath -o bin/ ./cmd/...
+
+# The stamp holds the requirements that the environment was made of, so that it is
+# reused while current and made anew when a pin moves or the checkout does.
+venv: ## AIConfigurator from its hash-checked pins, into .venv/
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+		{ echo "AIConfigurator needs Python 3.11, 3.12 or 3.13; to name one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@if ! cmp -s $(REQS) $(VENV)/requirements.stamp || ! $(VENV)/bin/python -c '' 2>/dev/null; then \
+		echo "installing AIConfigurator into $(VENV) (about a minute)"; \
+		rm -rf $(VENV) && $(PYTHON) -m venv $(VENV) && \
+		$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(REQS) && \
+		cp $(REQS) $(VENV)/requirements.stamp; \
+	fi
+
+test: venv lint ## vet, format, unit, golden and end-to-end tests
+	go test -timeout 45m ./...
+
+lint: ## go vet and gofmt
+	go vet ./...
+	@unformatted=$$(gofmt -l cmd cache planner profile render); \
+		if [ -n "$$unformatted" ]; then echo "not gofmt'd:"; echo "$$unformatted"; exit 1; fi
+
+bench: build venv ## speed and memory, beside what one would run otherwise
+	go test -run '^$$' -bench . -benchtime 5x ./...
+
+update: venv ## rewrite goldens and schemas; read the diff before committing it
+	go test ./... -run 'Golden|Schema|Script' -update
+
+# The demonstration works on a copy of the example repository from which results
+# and locks are taken out: the first run profiles, later ones find everything.
+demo: build venv ## profile, store, lock and render the example requests
+	@if [ ! -d $(DEMO) ]; then \
+		cp -r examples/gitops-repo $(DEMO) && rm -rf $(DEMO)/.dynamo-cmp $(DEMO)/apps/*/dynamo.lock && \
+		mkdir -p $(DEMO)/.dynamo-cmp/store; \
+	fi
+	bin/dynamo-profile-runner run $(DEMO)/apps/qwen-small $(DEMO)/apps/llama-70b \
+		--model-config $(DEMO)/platform/model-configs
+	@for app in qwen-small llama-70b; do \
+		bin/dynamo-cmp generate $(DEMO)/apps/$$app > $(DEMO)/$$app.yaml && \
+		echo "rendered $(DEMO)/$$app.yaml: $$(grep -c '^kind:' $(DEMO)/$$app.yaml) manifests" || exit 1; \
+	done
+
+clean: ## what make made
+	rm -rf bin $(VENV) $(DEMO)
