@@ -1,0 +1,222 @@
+package planner
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/dynamo-cmp/dynamo-cmp/profile"
+)
+
+// maxInteger is the largest whole number that JSON readers keep exact.
+const maxInteger = 1 << 53
+
+// reader walks a configuration and notes everything wrong with it.
+type reader struct {
+	req      *profile.Request
+	problems profile.Problems
+}
+
+func (r *reader) problem(path, format string, args ...any) {
+	r.problems = append(r.problems, r.req.Problem(path, fmt.Sprintf(format, args...)))
+}
+
+// object returns the values that are right, under their canonical names, and
+// notes the names of the others in wrong.
+func (r *reader) object(path string, fields []field, in map[string]any, wrong map[string]bool) map[string]any {
+	out := map[string]any{}
+	spelling := map[string]string{} // canonical name -> as written
+	for _, key := range sortedKeys(in) {
+		at := path + "." + key
+		f, ok := find(fields, key)
+		if !ok {
+			r.problem(at, "%s", unknown(key, fields))
+			continue
+		}
+		if before, ok := spelling[f.name]; ok {
+			r.problem(at, "is another name for %s, which is set too; keep one", before)
+			wrong[f.name] = true
+			continue
+		}
+		spelling[f.name] = key
+		value, ok := r.value(at, f, in[key])
+		if !ok {
+			wrong[f.name] = true
+			continue
+		}
+		out[f.name] = value
+	}
+	for _, f := range fields {
+		if _, ok := spelling[f.name]; !ok && f.required {
+			r.problem(path+"."+f.name, "is required")
+		}
+	}
+	return out
+}
+
+func (r *reader) value(path string, f field, v any) (any, bool) {
+	if v == nil {
+		if !f.null {
+			r.problem(path, "must not be null")
+		}
+		return nil, f.null
+	}
+	before := len(r.problems)
+	switch f.kind {
+	case object:
+		m, ok := v.(map[string]any)
+		if !ok {
+			return r.mistyped(path, "an object", v)
+		}
+		out := r.object(path, f.fields, m, map[string]bool{})
+		return out, len(r.problems) == before
+	case list:
+		items, ok := v.([]any)
+		if !ok {
+			return r.mistyped(path, "a list", v)
+		}
+		return r.items(path, f, items)
+	case texts, free:
+		m, ok := v.(map[string]any)
+		if !ok {
+			return r.mistyped(path, "an object", v)
+		}
+		for _, key := range sortedKeys(m) {
+			if _, ok := m[key].(string); !ok && f.kind == texts {
+				r.mistyped(path+"."+key, "a string", m[key])
+			}
+		}
+		return m, len(r.problems) == before
+	default:
+		return r.scalar(path, f, v)
+	}
+}
+
+func (r *reader) items(path string, f field, in []any) (any, bool) {
+	before := len(r.problems)
+	out := make([]any, 0, len(in))
+	item := field{kind: text, enum: f.enum}
+	if len(f.fields) > 0 {
+		item = field{kind: object, fields: f.fields}
+	}
+	for i, v := range in {
+		value, _ := r.value(fmt.Sprintf("%s[%d]", path, i), item, v)
+		out = append(out, value)
+	}
+	return out, len(r.problems) == before
+}
+
+func (r *reader) scalar(path string, f field, v any) (any, bool) {
+	switch f.kind {
+	case boolean:
+		if _, ok := v.(bool); !ok {
+			return r.mistyped(path, "true or false", v)
+		}
+	case text:
+		s, ok := v.(string)
+		if !ok {
+			return r.mistyped(path, "a string", v)
+		}
+		if len(f.enum) > 0 && !slices.Contains(f.enum, s) {
+			r.problem(path, "must be one of %s, not %q%s", strings.Join(f.enum, ", "), s, suggest(s, f.enum))
+			return nil, false
+		}
+		if f.required && s == "" {
+			r.problem(path, "must not be empty")
+			return nil, false
+		}
+	default:
+		n, ok := v.(float64)
+		if !ok {
+			return r.mistyped(path, "a number", v)
+		}
+		if wrong := outside(f, n); wrong != "" {
+			r.problem(path, "%s, not %v", wrong, n)
+			return nil, false
+		}
+	}
+	return v, true
+}
+
+// outside says what a number must be, when it is not.
+func outside(f field, n float64) string {
+	if math.IsNaN(n) || math.IsInf(n, 0) {
+		return "must be finite"
+	}
+	if f.kind == integer && (n != math.Trunc(n) || math.Abs(n) > maxInteger) {
+		return "must be a whole number"
+	}
+	b := f.bounds
+	switch {
+	case b == nil || n > b.low && n <= b.high || n == b.low && !b.open:
+		return ""
+	case !math.IsInf(b.high, 1):
+		return fmt.Sprintf("must be between %v and %v", b.low, b.high)
+	case b.open:
+		return fmt.Sprintf("must be greater than %v", b.low)
+	default:
+		return fmt.Sprintf("must be at least %v", b.low)
+	}
+}
+
+func (r *reader) mistyped(path, want string, v any) (any, bool) {
+	got := fmt.Sprintf("%v", v)
+	switch v := v.(type) {
+	case nil:
+		got = "null"
+	case string:
+		got = fmt.Sprintf("the string %q", v)
+	case map[string]any:
+		got = "an object"
+	case []any:
+		got = "a list"
+	}
+	r.problem(path, "must be %s, not %s", want, got)
+	return nil, false
+}
+
+// unknown says that key is no field, and which one may be meant.
+func unknown(key string, fields []field) string {
+	var names []string
+	for _, f := range fields {
+		names = append(names, f.name)
+		names = append(names, f.aliases...)
+	}
+	return "unknown field" + suggest(key, names)
+}
+
+// suggest names the candidate that is nearest to s, if any is near.
+func suggest(s string, candidates []string) string {
+	best, distance := "", max(2, len(s)/3)+1
+	for _, c := range candidates {
+		if d := editDistance(strings.ToLower(s), c); d < distance {
+			best, distance = c, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean %s?", best)
+}
+
+// editDistance is the Levenshtein distance of two strings in bytes.
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			next := min(row[j]+1, row[j+1]+1, diagonal+cost)
+			diagonal, row[j+1] = row[j+1], next
+		}
+	}
+	return row[len(b)]
+}
