@@ -1,0 +1,133 @@
+package render
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/dynamo-cmp/dynamo-cmp/profile"
+)
+
+const (
+	// maxCombinedName bounds DGD name + component name (profiler/profile_sla.py,
+	// and the operator's webhook for Grove).
+	maxCombinedName = 45
+	// minGroveName is how short the operator cuts a DGD name in Grove's names.
+	minGroveName = 8
+	// maxConfigMap leaves room for metadata below the API server's 1 MiB.
+	maxConfigMap = 1<<20 - 16<<10
+)
+
+// check holds what the API server, Dynamo's webhooks and the GPU budget ask of
+// the documents. All faults are reported.
+func (a *assembly) check(objs []object) error {
+	problems := a.checkReferences(objs)
+	dgd := objs[len(objs)-1]
+	gpus := 0
+	for _, c := range componentsOf(dgd) {
+		name, _ := c["name"].(string)
+		if p := a.checkName(dgd, c, name); p != "" {
+			problems = append(problems, a.req.Problem("metadata.name", p))
+		}
+		n, p := gpusOf(c)
+		if p != "" {
+			problems = append(problems, a.req.Problem("spec.overrides.dgd", fmt.Sprintf("component %s: %s", name, p)))
+		}
+		gpus += n
+	}
+	budget := a.req.Spec.Hardware.TotalGPUs
+	if over := fmt.Sprintf("the deployment takes %d GPUs, more than the %d of the budget", gpus, budget); gpus > budget {
+		p := a.req.Problem("spec.hardware.totalGpus", over)
+		if a.planner == nil {
+			problems = append(problems, p)
+		} else {
+			a.warnings = append(a.warnings, p) // one engine of each role is the least that a planner scales
+		}
+	}
+	if len(problems) > 0 {
+		return problems
+	}
+	return nil
+}
+
+// checkName holds the length rules of Grove's names, which the operator builds
+// from those of the deployment and the component.
+func (a *assembly) checkName(dgd, c object, name string) string {
+	meta, _ := dgd["metadata"].(object)
+	annotations, _ := meta["annotations"].(object)
+	if n := len(a.name) + len(name); n > maxCombinedName {
+		return fmt.Sprintf("deployment %q and component %q have %d characters together, more than %d", a.name, name, n, maxCombinedName)
+	}
+	if _, multinode := c["multinode"]; !multinode || annotations["nvidia.com/enable-grove"] == "false" {
+		return ""
+	}
+	left := maxCombinedName - 2*len(name) - len("-ldr")
+	if min(len(a.name), minGroveName) <= left {
+		return ""
+	}
+	return fmt.Sprintf("Grove leaves a deployment with the multinode component %q %d characters for its name; to deploy it, "+
+		"name it so in spec.overrides.dgd.metadata.name, or set the annotation nvidia.com/enable-grove: \"false\" there", name, max(left, 0))
+}
+
+// gpusOf counts the GPUs of a component's replicas; the planner's own replicas
+// count as one.
+func gpusOf(c object) (gpus int, problem string) {
+	resources, _ := mainOf(c)["resources"].(object)
+	limits, _ := resources["limits"].(object)
+	requests, _ := resources["requests"].(object)
+	limit, requested := quantity(limits), quantity(requests)
+	if requested != "" && requested != limit {
+		return 0, fmt.Sprintf("resources request %s GPUs and limit %s, which must be equal", requested, limit)
+	}
+	if limit == "" {
+		return 0, ""
+	}
+	gpus, err := strconv.Atoi(limit)
+	if err != nil || gpus < 0 {
+		return 0, fmt.Sprintf("a GPU count is a whole number, is %q", limit)
+	}
+	if replicas, ok := c["replicas"].(int64); ok {
+		gpus *= int(replicas)
+	}
+	multinode, _ := c["multinode"].(object)
+	if nodes, ok := multinode["nodeCount"].(int64); ok {
+		gpus *= int(nodes)
+	}
+	return gpus, ""
+}
+
+func quantity(resources object) string {
+	v, ok := resources[gpuResource]
+	if !ok {
+		return ""
+	}
+	return strings.TrimSpace(fmt.Sprint(v))
+}
+
+// checkReferences holds that every ConfigMap we mount is one that we print, and
+// that each fits into the API server.
+func (a *assembly) checkReferences(objs []object) profile.Problems {
+	var problems profile.Problems
+	have := map[any]bool{}
+	for _, obj := range objs[:len(objs)-1] {
+		meta, _ := obj["metadata"].(object)
+		have[meta["name"]] = true
+		size := 0
+		for key, value := range obj["data"].(object) {
+			size += len(key) + len(value.(string))
+		}
+		if size > maxConfigMap {
+			problems = append(problems, a.req.Problem("spec.features.planner",
+				fmt.Sprintf("ConfigMap %v is %d bytes, more than the %d allowed", meta["name"], size, maxConfigMap)))
+		}
+	}
+	if a.planner == nil {
+		return problems
+	}
+	for _, cm := range a.planner.ConfigMaps {
+		if !have[cm.Name] {
+			problems = append(problems, a.req.Problem("spec.features.planner", fmt.Sprintf("ConfigMap %q is mounted but not printed", cm.Name)))
+		}
+	}
+	return problems
+}

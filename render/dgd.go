@@ -1,0 +1,148 @@
+package render
+
+import (
+	"fmt"
+
+	"github.com/dynamo-cmp/dynamo-cmp/planner"
+	"github.com/dynamo-cmp/dynamo-cmp/profile"
+)
+
+// secretName is the secret with the Hugging Face token, as Dynamo's templates
+// name it. Pods wait for it even where the model is public.
+const secretName = "hf-token-secret"
+
+// assembly is one DynamoGraphDeployment (DGD) on its way from the pick to the
+// manifest. Its steps are in the order of Dynamo's own (profiler/profile_sla.py
+// and utils/dgd_materialization.py).
+type assembly struct {
+	req     *profile.Request
+	ans     Answer
+	pick    *profile.Pick
+	engine  engine
+	name    string
+	planner *planner.Planner // nil when the planner is off
+
+	components []object
+	warnings   profile.Problems
+}
+
+// assemble makes all documents of a request.
+func assemble(req *profile.Request, ans Answer) ([]object, profile.Problems, error) {
+	if req.Spec.Features.Mocker {
+		return nil, nil, profile.Problems{req.Problem("spec.features.mocker", "the mocker is not rendered yet; to render real engines, switch it off")}
+	}
+	a := &assembly{
+		req: req, ans: ans, pick: &ans.Result.Pick, engine: engineOf(ans.Result.Pick.Backend), name: req.DGDName(),
+	}
+	plan, err := planner.Build(req, ans.Result, a.name)
+	if err != nil {
+		return nil, nil, err
+	}
+	a.planner = plan
+	dgd, err := a.dgd()
+	if err != nil {
+		return nil, a.warnings, err
+	}
+	objs := append(a.configMaps(), dgd)
+	return objs, a.warnings, a.check(objs)
+}
+
+// DGD generates the DynamoGraphDeployment alone: what is deployed to measure a
+// candidate is what is shipped.
+func DGD(req *profile.Request, ans Answer) (map[string]any, error) {
+	objs, _, err := assemble(req, ans)
+	if err != nil {
+		return nil, err
+	}
+	return objs[len(objs)-1], nil
+}
+
+func (a *assembly) dgd() (object, error) {
+	a.components = append(a.components, a.frontend())
+	for _, name := range a.roleOrder() {
+		c, err := a.worker(a.pick.Role(name))
+		if err != nil {
+			return nil, err
+		}
+		a.components = append(a.components, c)
+	}
+	a.mountModelCache()
+	if a.req.Spec.Features.KVRouter {
+		a.routeByKV()
+	}
+	if a.planner != nil {
+		a.addPlanner()
+	}
+	if v := a.req.Spec.RuntimeVersionOverride; v != "" {
+		for _, c := range a.components {
+			c["runtimeVersionOverride"] = v
+		}
+	}
+	dgd := object{
+		"apiVersion": "nvidia.com/v1beta1",
+		"kind":       "DynamoGraphDeployment",
+		"metadata":   a.metadata(a.name, a.annotations()),
+		"spec":       object{"components": list(a.components)},
+	}
+	return a.materialize(dgd)
+}
+
+// roleOrder is the order of the worker components in Dynamo's templates.
+func (a *assembly) roleOrder() []profile.RoleName {
+	if a.pick.Mode == profile.Disaggregated {
+		return []profile.RoleName{profile.RoleDecode, profile.RolePrefill}
+	}
+	return []profile.RoleName{profile.RoleWorker}
+}
+
+// materialize applies what comes after generation: the model's own code.
+func (a *assembly) materialize(dgd object) (object, error) {
+	if err := a.trustRemoteCode(dgd); err != nil {
+		return nil, err
+	}
+	return dgd, nil
+}
+
+func (a *assembly) configMaps() []object {
+	if a.planner == nil {
+		return nil
+	}
+	var objs []object
+	for _, cm := range a.planner.ConfigMaps {
+		data := object{}
+		for file, content := range cm.Data {
+			data[file] = content
+		}
+		objs = append(objs, object{
+			"apiVersion": "v1", "kind": "ConfigMap",
+			"metadata": a.metadata(cm.Name, object{}),
+			"data":     data,
+		})
+	}
+	return objs
+}
+
+func (a *assembly) metadata(name string, annotations object) object {
+	meta := object{"name": name, "labels": a.labels()}
+	if a.req.Namespace != "" {
+		meta["namespace"] = a.req.Namespace
+	}
+	if len(annotations) > 0 {
+		meta["annotations"] = annotations
+	}
+	return meta
+}
+
+// problem is one fault of a field of the request, as an error.
+func (a *assembly) problem(path, format string, args ...any) error {
+	return profile.Problems{a.req.Problem(path, fmt.Sprintf(format, args...))}
+}
+
+// list is a slice as JSON trees hold it.
+func list[T any](items []T) []any {
+	out := make([]any, len(items))
+	for i, item := range items {
+		out[i] = item
+	}
+	return out
+}

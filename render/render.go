@@ -1,0 +1,92 @@
+// Package render turns a directory that holds DynamoGraphDeploymentRequests
+// (DGDRs) and their profiling results into the final manifest stream.
+//
+// A Tree is a confined view of a checkout, a Source is what one directory of it
+// holds, and Build prints the Source with every DGDR replaced by the manifests
+// of its result. Build is all or nothing and a function of its arguments: no
+// clock, no randomness, no cluster.
+package render
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/dynamo-cmp/dynamo-cmp/profile"
+)
+
+// Answer is the result that a request renders with, and the digest it is
+// stored under.
+type Answer struct {
+	Result *profile.Result
+	Digest string
+}
+
+// Lookup finds the answer to a request: by the lock, by key, or not at all.
+type Lookup func(ctx context.Context, req *profile.Request) (Answer, error)
+
+// object is a Kubernetes object as a JSON tree: objects, []any, string, int64,
+// float64, bool.
+type object = map[string]any
+
+// ErrEmpty says that there is nothing to print. An empty output would tell
+// Argo CD to prune everything it deployed before.
+var ErrEmpty = errors.New("nothing to render: the directory holds no Kubernetes manifest")
+
+// Build prints the manifest stream of a source: every document in its place,
+// every DGDR as what is generated from it. What is worth saying and stops
+// nothing is added to the warnings of the source.
+func Build(ctx context.Context, src *Source, lookup Lookup) ([]byte, error) {
+	answers, err := answer(ctx, src, lookup)
+	if err != nil {
+		return nil, err
+	}
+	var stream []manifest
+	var problems profile.Problems
+	for _, doc := range src.documents {
+		if doc.request == nil {
+			stream = append(stream, passed(doc))
+			continue
+		}
+		objs, warnings, err := Manifests(doc.request, answers[doc.request])
+		src.Warnings = append(src.Warnings, warnings...)
+		if err != nil {
+			problems = append(problems, doc.problems(err)...)
+			continue
+		}
+		for _, obj := range objs {
+			stream = append(stream, generated(obj, doc))
+		}
+	}
+	problems = append(problems, duplicates(stream)...)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	if len(stream) == 0 {
+		return nil, fmt.Errorf("%s: %w", src.Dir, ErrEmpty)
+	}
+	return encode(stream)
+}
+
+// answer looks every request up first, so that all that are missing are
+// reported at once.
+func answer(ctx context.Context, src *Source, lookup Lookup) (map[*profile.Request]Answer, error) {
+	answers := make(map[*profile.Request]Answer, len(src.Requests))
+	var errs []error
+	for _, req := range src.Requests {
+		ans, err := lookup(ctx, req)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		answers[req] = ans
+	}
+	return answers, errors.Join(errs...)
+}
+
+// Manifests generates the documents that a request and its answer stand for:
+// the ConfigMaps of the planner, then the DynamoGraphDeployment. The warnings
+// stop nothing. The error is Problems where a field of the request is at fault.
+func Manifests(req *profile.Request, ans Answer) ([]map[string]any, profile.Problems, error) {
+	return assemble(req, ans)
+}

@@ -1,0 +1,180 @@
+package render
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/dynamo-cmp/dynamo-cmp/planner"
+	"github.com/dynamo-cmp/dynamo-cmp/profile"
+)
+
+// hardwareFile is the name of the file that says what a DGDR may leave out.
+const hardwareFile = "hardware.yaml"
+
+// Source is what one directory of a checkout holds.
+type Source struct {
+	Dir      string             // relative to the root, with slashes
+	Requests []*profile.Request // in the order of files and documents
+	Warnings profile.Problems   // worth saying, stopping nothing
+
+	documents []document
+}
+
+// document is one YAML document of the directory, a request where it is a DGDR.
+type document struct {
+	profile.Document
+	request *profile.Request
+}
+
+// Load reads every YAML and JSON file directly in dir, hidden ones excepted.
+// The error is Problems and holds all of every file, in the order of files and lines.
+func (t *Tree) Load(dir string) (*Source, error) {
+	names, err := t.list(dir)
+	if err != nil {
+		return nil, err
+	}
+	if i := slices.IndexFunc(names, isKustomization); i >= 0 {
+		return nil, profile.Problems{{
+			File:    path.Join(dir, names[i]),
+			Message: "kustomizations are not supported yet; to render this directory, remove the file or list its resources as plain files",
+		}}
+	}
+	defaults, problems := t.defaults(dir)
+	src := &Source{Dir: dir}
+	for _, name := range names {
+		if isManifestFile(name) {
+			problems = append(problems, src.add(t, path.Join(dir, name), defaults)...)
+		}
+	}
+	problems = append(problems, src.sameNames()...)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return src, nil
+}
+
+func isManifestFile(name string) bool {
+	if strings.HasPrefix(name, ".") || name == hardwareFile {
+		return false
+	}
+	return slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name))
+}
+
+// isKustomization knows the three names that kustomize accepts.
+func isKustomization(name string) bool {
+	return slices.Contains([]string{"kustomization.yaml", "kustomization.yml", "Kustomization"}, name)
+}
+
+// defaults reads the nearest hardware.yaml at or above dir, never above the root.
+func (t *Tree) defaults(dir string) (profile.Defaults, profile.Problems) {
+	for up := dir; ; up = path.Dir(up) {
+		name := path.Join(up, hardwareFile)
+		data, err := t.Read(name)
+		switch {
+		case err == nil:
+			hw, err := profile.ParseHardware(name, data)
+			return profile.Defaults{Hardware: hw}, problemsOf(name, err)
+		case !errors.Is(err, fs.ErrNotExist):
+			return profile.Defaults{}, fileProblem(name, err)
+		case up == ".":
+			return profile.Defaults{}, nil
+		}
+	}
+}
+
+// add appends the documents of a file and returns what is wrong with them.
+func (s *Source) add(t *Tree, file string, defaults profile.Defaults) profile.Problems {
+	data, err := t.Read(file)
+	if err != nil {
+		return fileProblem(file, err)
+	}
+	docs, err := profile.Documents(file, data)
+	if err != nil {
+		return problemsOf(file, err)
+	}
+	var problems profile.Problems
+	for _, d := range docs {
+		doc := document{Document: d}
+		switch {
+		case d.IsRequest():
+			doc.request, err = profile.Parse(d, defaults)
+			if err != nil {
+				problems = append(problems, problemsOf(file, err)...)
+				continue
+			}
+			problems = append(problems, planner.Check(doc.request)...)
+			s.Warnings = append(s.Warnings, doc.request.Warnings...)
+			s.Warnings = append(s.Warnings, planner.Warnings(doc.request)...)
+			s.Requests = append(s.Requests, doc.request)
+		default:
+			problems = append(problems, doc.check()...)
+		}
+		s.documents = append(s.documents, doc)
+	}
+	return problems
+}
+
+// check refuses what no API server would take as a document.
+func (d document) check() profile.Problems {
+	missing := ""
+	switch {
+	case d.APIVersion == "":
+		missing = "apiVersion"
+	case d.Kind == "":
+		missing = "kind"
+	default:
+		return nil
+	}
+	return profile.Problems{{
+		File: d.File, Line: d.Line, Path: missing,
+		Message: "is missing: every document of the directory must be a Kubernetes object",
+	}}
+}
+
+// sameNames refuses two DGDRs of one name: the lock knows a request by its name.
+func (s *Source) sameNames() profile.Problems {
+	first := map[string]*profile.Request{}
+	var problems profile.Problems
+	for _, req := range s.Requests {
+		if other, ok := first[req.Name]; ok {
+			problems = append(problems, req.Problem("metadata.name",
+				fmt.Sprintf("%q is already the name of the DGDR at %s:%d", req.Name, other.File, other.Line)))
+			continue
+		}
+		first[req.Name] = req
+	}
+	return problems
+}
+
+// problems is an error of rendering the document, with the document's position
+// where the error has none.
+func (d document) problems(err error) profile.Problems {
+	ps := problemsOf(d.File, err)
+	for i := range ps {
+		if ps[i].Line == 0 {
+			ps[i].Line = d.Line
+		}
+	}
+	return ps
+}
+
+// problemsOf is err as problems of a file; nil for no error.
+func problemsOf(file string, err error) profile.Problems {
+	var ps profile.Problems
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &ps):
+		return ps
+	}
+	return profile.Problems{{File: file, Message: err.Error()}}
+}
+
+// fileProblem is an error of Tree.Read, which names the file itself.
+func fileProblem(file string, err error) profile.Problems {
+	return profile.Problems{{File: file, Message: strings.TrimPrefix(err.Error(), file+": ")}}
+}

@@ -1,0 +1,117 @@
+package render
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Caps on what is read of a checkout: a pull request may hold anything.
+const (
+	maxFileBytes = 4 << 20
+	maxFiles     = 10_000
+)
+
+// Tree is a read-only view of a checkout, confined to its root: a symbolic link
+// that leads out of it is refused, and so is a file larger than 4 MiB.
+type Tree struct {
+	root *os.Root
+}
+
+// OpenTree opens the checkout that dir belongs to and returns dir relative to
+// its root. The root is the nearest directory at or above dir that has a .git
+// entry; without one it is dir itself.
+func OpenTree(dir string) (*Tree, string, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: finding the repository: %w", dir, err)
+	}
+	root := abs
+	for up := abs; ; up = filepath.Dir(up) {
+		if _, err := os.Lstat(filepath.Join(up, ".git")); err == nil {
+			root = up
+			break
+		}
+		if up == filepath.Dir(up) {
+			break
+		}
+	}
+	rel, err := filepath.Rel(root, abs)
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: finding the repository: %w", dir, err)
+	}
+	r, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: opening the repository: %w", dir, cause(err))
+	}
+	t := &Tree{root: r}
+	info, err := r.Stat(rel)
+	if err == nil && !info.IsDir() {
+		err = errors.New("not a directory")
+	}
+	if err != nil {
+		return nil, "", errors.Join(fmt.Errorf("%s: %w", dir, cause(err)), t.Close())
+	}
+	return t, filepath.ToSlash(rel), nil
+}
+
+// Close releases the view.
+func (t *Tree) Close() error {
+	return t.root.Close()
+}
+
+// Read returns the bytes of a file, named relative to the root. A missing file
+// is fs.ErrNotExist.
+func (t *Tree) Read(name string) ([]byte, error) {
+	info, err := t.root.Stat(name) // before Open, which would wait on a named pipe
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, cause(err))
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file", name)
+	}
+	f, err := t.root.Open(name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, cause(err))
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: reading: %w", name, cause(err))
+	}
+	if len(data) > maxFileBytes {
+		return nil, fmt.Errorf("%s: larger than %d MiB", name, maxFileBytes>>20)
+	}
+	return data, nil
+}
+
+// list returns the names of the regular files and links directly in dir, sorted.
+func (t *Tree) list(dir string) ([]string, error) {
+	entries, err := fs.ReadDir(t.root.FS(), dir)
+	if err != nil {
+		return nil, fmt.Errorf("%s: listing: %w", dir, cause(err))
+	}
+	if len(entries) > maxFiles {
+		return nil, fmt.Errorf("%s: holds more than %d files", dir, maxFiles)
+	}
+	var names []string
+	for _, e := range entries {
+		if !e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// cause drops the operation and the path that os puts before an error: the
+// caller names the file as the user knows it.
+func cause(err error) error {
+	var pathErr *fs.PathError
+	if errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}
