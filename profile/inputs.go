@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"strings"
 
 	"github.com/gowebpki/jcs"
 )
@@ -30,6 +32,82 @@ type Inputs struct {
 	SweepingMode  string         `json:"sweepingMode,omitempty"`  // pre_deployment_sweeping_mode of planner or mocker
 	RuntimeImage  string         `json:"runtimeImage,omitempty"`  // thorough only: what is measured
 	Engine        map[string]any `json:"engine,omitempty"`        // thorough only: overrides.dgd, which changes engines
+}
+
+// Inputs returns what a profiler is told of the request. What cannot change the
+// answer is left out: the load under autoscaling, which sizes by planner; the
+// need for roles, where the search knows no other pick; images and overrides
+// under rapid, which runs none of them.
+func (r *Request) Inputs() Inputs {
+	s := &r.Spec
+	in := Inputs{
+		Schema:   InputsSchema,
+		Model:    s.Model,
+		Backend:  s.Backend,
+		Strategy: s.SearchStrategy,
+		Hardware: InputHardware{System: gpus[s.Hardware.GPUSKU].system, VRAMMiB: s.Hardware.VRAMMiB,
+			TotalGPUs: s.Hardware.TotalGPUs, GPUsPerNode: s.Hardware.GPUsPerNode},
+		Workload: InputWorkload{ISL: s.Workload.ISL, OSL: s.Workload.OSL},
+		SLA:      s.SLA.Targets(),
+		Picking:  s.picking(),
+	}
+	if s.ModelCache != nil {
+		in.Revision = snapshot(s.ModelCache.PVCModelPath)
+	}
+	if in.Picking == PickLoadMatch {
+		in.Workload.Concurrency = orNone(s.Workload.Concurrency)
+		in.Workload.RequestRate = orNone(s.Workload.RequestRate)
+	}
+	in.Disaggregated = s.Features.Mocker && in.Picking != PickAutoscale && in.Strategy == StrategyRapid
+	if (s.Features.throughputScaling() || s.Features.Planner != nil && s.Features.Mocker) && s.Features.sweepingMode() == "thorough" {
+		in.SweepingMode = "thorough"
+	}
+	if in.Strategy == StrategyThorough {
+		in.RuntimeImage = RuntimeImage(s.Image, s.Backend)
+		in.Engine = engineOverride(s.Overrides.DGD)
+	}
+	return in
+}
+
+// picking follows Dynamo's order (profiler/utils/profile_common.py).
+func (s *Spec) picking() Picking {
+	switch {
+	case s.Features.Planner != nil:
+		return PickAutoscale
+	case s.Workload.Concurrency != nil || s.Workload.RequestRate != nil:
+		return PickLoadMatch
+	}
+	return PickDefault
+}
+
+// snapshot returns the revision in a Hugging Face cache path,
+// …/snapshots/<revision>[/…], or "".
+func snapshot(modelPath string) string {
+	parts := strings.Split(modelPath, "/")
+	for i := len(parts) - 2; i >= 0; i-- {
+		if parts[i] == "snapshots" {
+			return parts[i+1]
+		}
+	}
+	return ""
+}
+
+// engineOverride is the part of overrides.dgd that reaches an engine: all but
+// the deployment's name, labels and annotations.
+func engineOverride(dgd map[string]any) map[string]any {
+	if _, ok := dgd["spec"]; !ok {
+		return nil
+	}
+	engine := maps.Clone(dgd)
+	delete(engine, "metadata")
+	return engine
+}
+
+func orNone(f *float64) float64 {
+	if f == nil {
+		return 0
+	}
+	return *f
 }
 
 // InputHardware is the hardware that a profiler searches over.

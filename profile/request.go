@@ -20,7 +20,8 @@ type Request struct {
 	// Warnings are things that the author should know but that stop nothing.
 	Warnings []Problem
 
-	lines map[string]int // field path -> line
+	lines   map[string]int    // field path as written -> line
+	renamed map[string]string // v1beta1 path -> path as written, where they differ
 }
 
 // Spec is the desired deployment, with Dynamo's defaults filled in.
@@ -75,9 +76,11 @@ type SLA struct {
 	OptimizationType string // latency, throughput or empty; no effect in Dynamo 1.5
 }
 
-// Dynamo's defaults where the DGDR names no latency
+// Dynamo's defaults where the DGDR names no length or latency
 // (profiler/utils/dgdr_v1beta1_types.py).
 const (
+	defaultISL        = 4000
+	defaultOSL        = 1000
 	defaultTTFTMillis = 2000
 	defaultITLMillis  = 30
 )
@@ -113,21 +116,37 @@ type Features struct {
 	KVRouter bool
 }
 
-// Locate returns the line of the field at path (spec.workload.isl), or of its
-// nearest parent that the file holds.
+// Locate returns the line of the field at the v1beta1 path (spec.workload.isl),
+// or of its nearest parent that the file holds.
 func (r *Request) Locate(path string) int {
+	return locate(r.lines, written(r.renamed, path), r.Line)
+}
+
+// Problem says what is wrong at a field of the request, with its position. The
+// path is that of v1beta1; the problem shows it as the file writes it.
+func (r *Request) Problem(path, message string) Problem {
+	return Problem{File: r.File, Line: r.Locate(path), Path: written(r.renamed, path), Message: message}
+}
+
+func locate(lines map[string]int, path string, document int) int {
 	for path != "" {
-		if line, ok := r.lines[path]; ok {
+		if line, ok := lines[path]; ok {
 			return line
 		}
 		path = parentPath(path)
 	}
-	return r.Line
+	return document
 }
 
-// Problem says what is wrong at a field of the request, with its position.
-func (r *Request) Problem(path, message string) Problem {
-	return Problem{File: r.File, Line: r.Locate(path), Path: path, Message: message}
+// written translates a v1beta1 path into the path of the file, by its longest
+// renamed parent.
+func written(renamed map[string]string, path string) string {
+	for p := path; p != ""; p = parentPath(p) {
+		if as, ok := renamed[p]; ok {
+			return as + path[len(p):]
+		}
+	}
+	return path
 }
 
 // parentPath drops the last element of a field path: a.b[2].c -> a.b[2] -> a.b -> a.

@@ -1,0 +1,210 @@
+package profile
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Limits of one file. They lie far above what a repository holds and keep the
+// cost of the worst file under a second and 200 MB.
+const (
+	maxFileBytes = 4 << 20
+	maxTokens    = 400_000 // separators in the text, an upper bound of its values
+	maxExpansion = 100_000 // values that aliases and merge keys may add
+	maxDepth     = 100
+)
+
+// Document is one YAML document of a file. Aliases and merge keys of Root are
+// resolved, its mapping keys are unique strings, and its depth is bounded.
+type Document struct {
+	File        string // as the caller named it
+	Index, Line int    // 0-based position in the file, without the empty documents; 1-based line
+	APIVersion  string
+	Kind        string
+	Namespace   string
+	Name        string
+	Root        *yaml.Node // never an alias or a document node
+}
+
+// requestKind is the kind that Parse reads.
+const requestKind = "DynamoGraphDeploymentRequest"
+
+// IsRequest reports whether the document is a DynamoGraphDeploymentRequest of
+// group nvidia.com, in whichever version.
+func (d Document) IsRequest() bool {
+	group, _, _ := strings.Cut(d.APIVersion, "/")
+	return d.Kind == requestKind && group == "nvidia.com"
+}
+
+// Documents returns the YAML documents of a file in their order, without the
+// empty ones; JSON is YAML. The error is a Problems.
+func Documents(file string, data []byte) ([]Document, error) {
+	if p := refuseBytes(data); p != nil {
+		p.File = file
+		return nil, Problems{*p}
+	}
+	var docs []Document
+	var problems Problems
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var node yaml.Node
+		err := dec.Decode(&node)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			problems = append(problems, syntaxProblem(file, data, err))
+			break
+		}
+		root := node.Content[0]
+		if isNull(root) {
+			continue
+		}
+		t := &tree{file: file}
+		root = t.resolve(root)
+		problems = append(problems, t.problems...)
+		if len(t.problems) == 0 {
+			docs = append(docs, newDocument(file, len(docs), root))
+		}
+	}
+	for _, d := range docs {
+		problems = append(problems, d.nestedRequests()...)
+	}
+	if len(problems) > 0 {
+		return nil, problems.sorted()
+	}
+	return docs, nil
+}
+
+// refuseBytes looks at the bytes before any parser does.
+func refuseBytes(data []byte) *Problem {
+	if len(data) > maxFileBytes {
+		return &Problem{Message: fmt.Sprintf("is %d bytes, more than the %d allowed", len(data), maxFileBytes)}
+	}
+	if i := bytes.IndexByte(data, 0); i >= 0 {
+		return &Problem{Message: fmt.Sprintf("is binary: a NUL byte at offset %d", i)}
+	}
+	if !utf8.Valid(data) {
+		return &Problem{Message: "is not UTF-8 text"}
+	}
+	tokens := 0
+	for _, c := range data {
+		switch c {
+		case '\n', ',', '[', '{', '-', ':', '?':
+			tokens++
+		}
+	}
+	if tokens > maxTokens && denseTokens(data) > maxTokens {
+		return &Problem{Message: fmt.Sprintf("holds more than the %d values allowed", maxTokens)}
+	}
+	return nil
+}
+
+// denseTokens counts the separators that can begin a value: of block style only
+// where white space follows, so that prose and names do not count.
+func denseTokens(data []byte) int {
+	tokens := 0
+	for i, c := range data {
+		switch c {
+		case '\n', ',', '[', '{':
+			tokens++
+		case '-', ':', '?':
+			if i+1 < len(data) && (data[i+1] == ' ' || data[i+1] == '\t') {
+				tokens++
+			}
+		}
+	}
+	return tokens
+}
+
+func newDocument(file string, index int, root *yaml.Node) Document {
+	d := Document{File: file, Index: index, Line: root.Line, Root: root}
+	d.APIVersion = scalarAt(root, "apiVersion")
+	d.Kind = scalarAt(root, "kind")
+	d.Namespace = scalarAt(root, "metadata", "namespace")
+	d.Name = scalarAt(root, "metadata", "name")
+	return d
+}
+
+// nestedRequests refuses a DGDR inside a List: it would pass by unseen.
+func (d Document) nestedRequests() Problems {
+	if d.Kind != "List" {
+		return nil
+	}
+	items := valueAt(d.Root, "items")
+	if items == nil || items.Kind != yaml.SequenceNode {
+		return nil
+	}
+	var problems Problems
+	for i, item := range items.Content {
+		if newDocument(d.File, 0, item).IsRequest() {
+			problems = append(problems, Problem{File: d.File, Line: item.Line, Path: fmt.Sprintf("items[%d]", i),
+				Message: "a " + requestKind + " inside a List is not read; write it as a document of its own"})
+		}
+	}
+	return problems
+}
+
+// yamlLine takes the parser's message apart; it counts lines from zero in some
+// of its errors, so the line may be one early.
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+
+func syntaxProblem(file string, data []byte, err error) Problem {
+	p := Problem{File: file, Message: "not valid YAML: " + strings.TrimPrefix(err.Error(), "yaml: ")}
+	m := yamlLine.FindStringSubmatch(strings.SplitN(err.Error(), "\n", 2)[0])
+	if m == nil {
+		return p
+	}
+	p.Line, _ = strconv.Atoi(m[1])
+	p.Message = "not valid YAML: " + m[2]
+	if line := lineOf(data, p.Line); strings.HasPrefix(strings.TrimLeft(line, " "), "\t") {
+		p.Message = "not valid YAML: a tab indents this line, only spaces may"
+	}
+	return p
+}
+
+func lineOf(data []byte, n int) string {
+	lines := bytes.SplitN(data, []byte("\n"), n+1)
+	if n < 1 || n > len(lines) {
+		return ""
+	}
+	return string(lines[n-1])
+}
+
+// isNull reports whether a node is absent or an explicit null.
+func isNull(n *yaml.Node) bool {
+	return n == nil || n.Kind == 0 || n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null"
+}
+
+// valueAt walks mapping keys and returns nil where one is missing.
+func valueAt(n *yaml.Node, keys ...string) *yaml.Node {
+	for _, key := range keys {
+		if n == nil || n.Kind != yaml.MappingNode {
+			return nil
+		}
+		var found *yaml.Node
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if n.Content[i].Value == key {
+				found = n.Content[i+1]
+			}
+		}
+		n = found
+	}
+	return n
+}
+
+func scalarAt(n *yaml.Node, keys ...string) string {
+	v := valueAt(n, keys...)
+	if isNull(v) || v.Kind != yaml.ScalarNode {
+		return ""
+	}
+	return v.Value
+}
