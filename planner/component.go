@@ -3,6 +3,8 @@ package planner
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -16,7 +18,11 @@ const (
 	dataPrefix      = "planner-profile-data"
 	profileDataPath = "/workspace/profiling_results"
 	workingDir      = "/workspace/components/src/dynamo/planner"
+	imageName       = "dynamo-planner"
 )
+
+// maxConfigMapBytes is the API server's limit on the data of a ConfigMap.
+const maxConfigMapBytes = 1 << 20
 
 // ConfigMap is a ConfigMap to render, and where containers see it. Its name ends
 // in a hash of its data, so a changed configuration restarts the planner.
@@ -37,26 +43,19 @@ type Component struct {
 	Args       []string
 }
 
-func newConfigMap(dgdName, prefix string, data map[string]string) ConfigMap {
-	path := configPath
-	if prefix == dataPrefix {
-		path = profileDataPath
-	}
-	return ConfigMap{Name: dgdName + "-" + prefix + "-" + contentHash(data), Volume: prefix, Path: path, Data: data}
-}
-
-// contentHash is 10 hex digits over names and contents.
-func contentHash(data map[string]string) string {
-	names := make([]string, 0, len(data))
-	for name := range data {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+// newConfigMap refuses what the API server would: more than 1 MiB of data.
+func newConfigMap(dgdName, prefix, path string, data map[string]string) (ConfigMap, error) {
 	h := sha256.New()
-	for _, name := range names {
+	size := 0
+	for _, name := range slices.Sorted(maps.Keys(data)) {
+		size += len(data[name])
 		h.Write([]byte(name + "\x00" + data[name] + "\x00"))
 	}
-	return hex.EncodeToString(h.Sum(nil))[:10]
+	if size > maxConfigMapBytes {
+		return ConfigMap{}, fmt.Errorf("%s: %d bytes are more than a ConfigMap holds, which is %d", prefix, size, maxConfigMapBytes)
+	}
+	hash := hex.EncodeToString(h.Sum(nil))[:10]
+	return ConfigMap{Name: dgdName + "-" + prefix + "-" + hash, Volume: prefix, Path: path, Data: data}, nil
 }
 
 func newComponent(image string) Component {
@@ -69,22 +68,13 @@ func newComponent(image string) Component {
 	}
 }
 
-const imageName = "dynamo-planner"
-
-// plannerImage replaces the last path segment's name; registry, port, tag and
-// digest stay (dynamo/profiler/utils/profile_common.py).
+// plannerImage replaces the name in the last path segment; registry, port and
+// tag stay (dynamo/profiler/utils/profile_common.py).
 func plannerImage(image string) string {
-	repository, name := splitImage(image)
-	return repository + imageName + strings.TrimPrefix(image[len(repository):], name)
-}
-
-// splitImage returns the part up to and with the last slash, and the name after
-// it without tag and digest.
-func splitImage(image string) (repository, name string) {
-	repository = image[:strings.LastIndex(image, "/")+1]
-	name = image[len(repository):]
-	if end := strings.IndexAny(name, ":@"); end >= 0 {
-		name = name[:end]
+	start := strings.LastIndex(image, "/") + 1
+	tag := strings.IndexAny(image[start:], ":@")
+	if tag < 0 {
+		return image[:start] + imageName
 	}
-	return repository, name
+	return image[:start] + imageName + image[start+tag:]
 }

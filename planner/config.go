@@ -4,8 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"reflect"
-	"sort"
+	"maps"
 
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
 )
@@ -13,21 +12,31 @@ import (
 // root is where features.planner stands in a request.
 const root = "spec.features.planner"
 
+// sweeping says where the planner's first samples come from.
+const sweeping = "pre_deployment_sweeping_mode"
+
 // config is a PlannerConfig: what the author set, under the class's own names,
 // and what was derived. Reading a field that is not set gives its default.
 type config struct {
+	contents
 	fields  []field
-	values  map[string]any  // canonical name -> checked value
-	wrong   map[string]bool // set, but with a value that was refused
 	derived map[string]bool // written in full, even where equal to the default
 }
 
 // read checks the shape of features.planner: names, types, ranges, enums.
 func read(req *profile.Request) (*config, profile.Problems) {
 	r := reader{req: req}
-	c := &config{fields: configFields(), wrong: map[string]bool{}, derived: map[string]bool{}}
-	c.values = r.object(root, c.fields, req.Spec.Features.Planner, c.wrong)
+	c := &config{fields: configFields(), derived: map[string]bool{}}
+	c.contents = r.object(root, c.fields, req.Spec.Features.Planner)
 	return c, r.problems
+}
+
+// path is where a field stands in the request, as its author spelled it.
+func (c *config) path(name string) string {
+	if spelling, ok := c.spelling[name]; ok {
+		name = spelling
+	}
+	return root + "." + name
 }
 
 func (c *config) isSet(name string) bool {
@@ -48,7 +57,7 @@ func (c *config) text(name string) string    { s, _ := c.value(name).(string); r
 func (c *config) number(name string) float64 { n, _ := c.value(name).(float64); return n }
 func (c *config) flag(name string) bool      { b, _ := c.value(name).(bool); return b }
 
-// derive1 sets a field that the author left open; it reports whether it did.
+// fill sets a field that the author left open; it reports whether it did.
 func (c *config) fill(name string, value any) bool {
 	if c.isSet(name) {
 		return false
@@ -74,8 +83,10 @@ func (c *config) loadScaling() bool {
 // without what equals the class's defaults: short diffs, and nothing that the
 // environment of the planner's pod should decide.
 func (c *config) encode() (string, error) {
+	values := maps.Clone(c.values)
+	maps.DeleteFunc(values, func(name string, _ any) bool { return c.isDropped(name) })
 	var b bytes.Buffer
-	if err := encodeObject(&b, c.fields, c.values, c.derived); err != nil {
+	if err := encodeObject(&b, c.fields, values, c.derived); err != nil {
 		return "", fmt.Errorf("encoding planner configuration: %w", err)
 	}
 	return b.String(), nil
@@ -162,14 +173,5 @@ func isDefault(f field, v any) bool {
 	case []any:
 		return len(v) == 0
 	}
-	return f.def != nil && !f.required && reflect.DeepEqual(v, f.def)
-}
-
-func sortedKeys(m map[string]any) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	sort.Strings(keys)
-	return keys
+	return f.def != nil && !f.required && v == f.def
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
 )
 
-// The granularities of the profiler's own sweep (dynamo/profiler, 5.5 of its
-// defaults), which the planner repeats in process.
+// The granularities of the profiler's own sweep, which the planner repeats in
+// process (dynamo/profiler/utils/defaults.py).
 const (
 	prefillGranularity = 16
 	decodeGranularity  = 6
@@ -23,13 +23,13 @@ func (c *config) adopt(req *profile.Request, res *profile.Result) profile.Proble
 	var problems profile.Problems
 	pick := res.Pick
 	refuse := func(name, format string, args ...any) {
-		problems = append(problems, req.Problem(root+"."+name, fmt.Sprintf(format, args...)))
+		problems = append(problems, req.Problem(c.path(name), fmt.Sprintf(format, args...)))
 	}
 
 	backend := c.text("backend")
 	isMocker := req.Spec.Features.Mocker && backend == "mocker"
 	if !c.fill("backend", string(pick.Backend)) && !c.wrong["backend"] && backend != string(pick.Backend) && !isMocker {
-		refuse("backend", "contradicts the result, which runs %s; leave it out", pick.Backend)
+		refuse("backend", "%s contradicts the result, which runs %s; leave it out", backend, pick.Backend)
 	}
 
 	fitting := []string{"agg"}
@@ -39,6 +39,7 @@ func (c *config) adopt(req *profile.Request, res *profile.Result) profile.Proble
 	mode := c.text("mode")
 	if !c.fill("mode", string(pick.Mode)) && !c.wrong["mode"] && !slices.Contains(fitting, mode) {
 		refuse("mode", "%s contradicts the result, whose mode is %s; leave it out", mode, pick.Mode)
+		c.values["mode"] = string(pick.Mode) // the other rules judge what is deployed
 	}
 	return problems
 }
@@ -58,13 +59,13 @@ func (c *config) derive(req *profile.Request, res *profile.Result) (warnings, pr
 		if c.fill(name, float64(role.GPUsPerEngine)) || c.wrong[name] || c.number(name) == float64(role.GPUsPerEngine) {
 			continue
 		}
-		warnings = append(warnings, req.Problem(root+"."+name,
+		warnings = append(warnings, req.Problem(c.path(name),
 			fmt.Sprintf("is %v, but an engine of the result takes %d GPUs; leave it out", c.number(name), role.GPUsPerEngine)))
 	}
 	more, problems := c.deriveBudget(req)
 	warnings = append(warnings, more...)
 	if c.throughputScaling() && c.text(sweeping) == "thorough" && res.Curves == nil {
-		warnings = append(warnings, req.Problem(root+"."+sweeping,
+		warnings = append(warnings, req.Problem(c.path(sweeping),
 			"the result has no measured curves; the planner starts from its own estimates until it has observed traffic"))
 	}
 	return warnings, problems
@@ -88,7 +89,7 @@ func (c *config) deriveBudget(req *profile.Request) (warnings, problems profile.
 		return warnings, nil
 	}
 	if set := c.number(name); !c.wrong[name] && set >= 0 && set < float64(floor) {
-		problems = append(problems, req.Problem(root+"."+name, fmt.Sprintf(
+		problems = append(problems, req.Problem(c.path(name), fmt.Sprintf(
 			"is %v, but the minimum endpoints take %d GPUs, with which the planner does not start", set, floor)))
 	}
 	return nil, problems

@@ -50,17 +50,9 @@ func Build(req *profile.Request, res *profile.Result, dgdName string) (*Planner,
 		return nil, inOrder(problems)
 	}
 
-	data, err := cfg.encode()
+	maps, err := cfg.configMaps(req, res, dgdName)
 	if err != nil {
 		return nil, err
-	}
-	maps := []ConfigMap{newConfigMap(dgdName, configPrefix, map[string]string{configFile: data})}
-	if cfg.shipsCurves(req, res) {
-		curves, err := ProfileData(res.Curves, dgdName)
-		if err != nil {
-			return nil, err
-		}
-		maps = append(maps, curves)
 	}
 	return &Planner{
 		Mode:        cfg.text("mode"),
@@ -69,6 +61,23 @@ func Build(req *profile.Request, res *profile.Result, dgdName string) (*Planner,
 		ScaledRoles: cfg.scaledRoles(),
 		Warnings:    inOrder(warnings),
 	}, nil
+}
+
+// configMaps are the configuration and, where the planner needs them, the curves.
+func (c *config) configMaps(req *profile.Request, res *profile.Result, dgdName string) ([]ConfigMap, error) {
+	data, err := c.encode()
+	if err != nil {
+		return nil, err
+	}
+	configuration, err := newConfigMap(dgdName, configPrefix, configPath, map[string]string{configFile: data})
+	if err != nil || !c.shipsCurves(req, res) {
+		return []ConfigMap{configuration}, err
+	}
+	curves, err := ProfileData(res.Curves, dgdName)
+	if err != nil {
+		return nil, err
+	}
+	return []ConfigMap{configuration, curves}, nil
 }
 
 // scaledRoles are the roles that get a scaling adapter. An aggregated worker is

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -22,37 +23,41 @@ func (r *reader) problem(path, format string, args ...any) {
 	r.problems = append(r.problems, r.req.Problem(path, fmt.Sprintf(format, args...)))
 }
 
-// object returns the values that are right, under their canonical names, and
-// notes the names of the others in wrong.
-func (r *reader) object(path string, fields []field, in map[string]any, wrong map[string]bool) map[string]any {
-	out := map[string]any{}
-	spelling := map[string]string{} // canonical name -> as written
-	for _, key := range sortedKeys(in) {
+// contents is one object as read.
+type contents struct {
+	values   map[string]any    // canonical name -> value that is right
+	wrong    map[string]bool   // canonical names of the values that are not
+	spelling map[string]string // canonical name -> as written
+}
+
+// object sorts the fields of an object and notes everything wrong with them.
+func (r *reader) object(path string, fields []field, in map[string]any) contents {
+	c := contents{values: map[string]any{}, wrong: map[string]bool{}, spelling: map[string]string{}}
+	for _, key := range slices.Sorted(maps.Keys(in)) {
 		at := path + "." + key
 		f, ok := find(fields, key)
 		if !ok {
 			r.problem(at, "%s", unknown(key, fields))
 			continue
 		}
-		if before, ok := spelling[f.name]; ok {
+		if before, ok := c.spelling[f.name]; ok {
 			r.problem(at, "is another name for %s, which is set too; keep one", before)
-			wrong[f.name] = true
+			c.wrong[f.name] = true
 			continue
 		}
-		spelling[f.name] = key
-		value, ok := r.value(at, f, in[key])
-		if !ok {
-			wrong[f.name] = true
-			continue
+		c.spelling[f.name] = key
+		if value, ok := r.value(at, f, in[key]); ok {
+			c.values[f.name] = value
+		} else {
+			c.wrong[f.name] = true
 		}
-		out[f.name] = value
 	}
 	for _, f := range fields {
-		if _, ok := spelling[f.name]; !ok && f.required {
+		if _, ok := c.spelling[f.name]; !ok && f.required {
 			r.problem(path+"."+f.name, "is required")
 		}
 	}
-	return out
+	return c
 }
 
 func (r *reader) value(path string, f field, v any) (any, bool) {
@@ -69,8 +74,7 @@ func (r *reader) value(path string, f field, v any) (any, bool) {
 		if !ok {
 			return r.mistyped(path, "an object", v)
 		}
-		out := r.object(path, f.fields, m, map[string]bool{})
-		return out, len(r.problems) == before
+		return r.object(path, f.fields, m).values, len(r.problems) == before
 	case list:
 		items, ok := v.([]any)
 		if !ok {
@@ -82,7 +86,7 @@ func (r *reader) value(path string, f field, v any) (any, bool) {
 		if !ok {
 			return r.mistyped(path, "an object", v)
 		}
-		for _, key := range sortedKeys(m) {
+		for _, key := range slices.Sorted(maps.Keys(m)) {
 			if _, ok := m[key].(string); !ok && f.kind == texts {
 				r.mistyped(path+"."+key, "a string", m[key])
 			}

@@ -26,17 +26,11 @@ func (c *config) violations(req *profile.Request) profile.Problems {
 			continue
 		}
 		if message := r.broken(c); message != "" {
-			problems = append(problems, req.Problem(root+"."+r.at, message))
+			problems = append(problems, req.Problem(c.path(r.at), message))
 		}
-	}
-	if req.Spec.Features.Mocker && (c.value(sweeping) == nil || c.text(sweeping) == "none") && !c.wrong[sweeping] {
-		problems = append(problems, req.Problem(root+"."+sweeping,
-			"must be rapid or thorough while features.mocker is on, which simulates from profile data"))
 	}
 	return problems
 }
-
-const sweeping = "pre_deployment_sweeping_mode"
 
 // when is a rule's answer: the message if the condition holds.
 func when(condition bool, format string, args ...any) string {
