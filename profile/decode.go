@@ -113,9 +113,10 @@ func (o *object) take(name string) *yaml.Node {
 	return n
 }
 
+// child reads a field that is a mapping itself; false when it is none.
 func (o *object) child(name string) (*object, bool) {
 	n := o.take(name)
-	return o.d.object(join(o.path, name), n), n != nil
+	return o.d.object(join(o.path, name), n), n != nil && n.Kind == yaml.MappingNode
 }
 
 // ignore accepts fields of any content.
@@ -144,7 +145,11 @@ func (o *object) string(name string) string {
 	}
 	path := join(o.path, name)
 	if n.Kind != yaml.ScalarNode || !slices.Contains([]string{"!!str", "!!timestamp"}, n.ShortTag()) {
-		o.d.problem(path, "must be a string, is %s; quote it", describe(n))
+		remedy := ""
+		if n.Kind == yaml.ScalarNode {
+			remedy = "; quote it"
+		}
+		o.d.problem(path, "must be a string, is %s%s", describe(n), remedy)
 		return ""
 	}
 	if ambiguous(n) {
@@ -171,11 +176,11 @@ func (o *object) bool(name string) *bool {
 	if n == nil {
 		return nil
 	}
-	if n.Kind != yaml.ScalarNode || n.ShortTag() != "!!bool" {
+	v, ok := boolean(n)
+	if !ok {
 		o.d.problem(join(o.path, name), "must be true or false, is %s", describe(n))
 		return nil
 	}
-	v := strings.EqualFold(n.Value, "true")
 	return &v
 }
 

@@ -17,7 +17,7 @@ import (
 // cost of the worst file under a second and 200 MB.
 const (
 	maxFileBytes = 4 << 20
-	maxTokens    = 400_000 // separators in the text, an upper bound of its values
+	maxTokens    = 250_000 // separators in the text, an upper bound of its values
 	maxExpansion = 100_000 // values that aliases and merge keys may add
 	maxDepth     = 100
 )
@@ -89,11 +89,11 @@ func refuseBytes(data []byte) *Problem {
 	if len(data) > maxFileBytes {
 		return &Problem{Message: fmt.Sprintf("is %d bytes, more than the %d allowed", len(data), maxFileBytes)}
 	}
-	if i := bytes.IndexByte(data, 0); i >= 0 {
-		return &Problem{Message: fmt.Sprintf("is binary: a NUL byte at offset %d", i)}
-	}
 	if !utf8.Valid(data) {
-		return &Problem{Message: "is not UTF-8 text"}
+		return &Problem{Message: "is binary: not UTF-8 text"}
+	}
+	if i := bytes.IndexFunc(data, func(r rune) bool { return r < ' ' && r != '\n' && r != '\r' && r != '\t' }); i >= 0 {
+		return &Problem{Line: 1 + bytes.Count(data[:i], []byte("\n")), Message: fmt.Sprintf("is binary: holds byte %#02x", data[i])}
 	}
 	tokens := 0
 	for _, c := range data {
@@ -153,30 +153,40 @@ func (d Document) nestedRequests() Problems {
 	return problems
 }
 
-// yamlLine takes the parser's message apart; it counts lines from zero in some
-// of its errors, so the line may be one early.
-var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+// yamlMessage takes the parser's message apart.
+var yamlMessage = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
+
+// countedFromZero are the messages whose line the parser gives from zero; those
+// of its scanner are right, and no line at all means the first.
+var countedFromZero = regexp.MustCompile(`^did not find expected (key|node content|',' or|'-' indicator|<)|^found (undefined tag|duplicate|incompatible)`)
+
+var unknownAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced`)
 
 func syntaxProblem(file string, data []byte, err error) Problem {
-	p := Problem{File: file, Message: "not valid YAML: " + strings.TrimPrefix(err.Error(), "yaml: ")}
-	m := yamlLine.FindStringSubmatch(strings.SplitN(err.Error(), "\n", 2)[0])
+	m := yamlMessage.FindStringSubmatch(err.Error())
 	if m == nil {
-		return p
+		return Problem{File: file, Message: "not valid YAML: " + err.Error()}
 	}
-	p.Line, _ = strconv.Atoi(m[1])
-	p.Message = "not valid YAML: " + m[2]
-	if line := lineOf(data, p.Line); strings.HasPrefix(strings.TrimLeft(line, " "), "\t") {
+	p := Problem{File: file, Line: 1, Message: "not valid YAML: " + m[2]}
+	if line, err := strconv.Atoi(m[1]); err == nil {
+		p.Line = line
+	}
+	if m[1] != "" && countedFromZero.MatchString(m[2]) {
+		p.Line++
+	}
+	if a := unknownAnchor.FindStringSubmatch(m[2]); a != nil {
+		before, _, _ := bytes.Cut(data, []byte("*"+a[1]))
+		p.Line = 1 + bytes.Count(before, []byte("\n"))
+	}
+	lines := bytes.SplitN(data, []byte("\n"), p.Line+1)
+	at := strings.TrimLeft(string(lines[min(p.Line, len(lines))-1]), " ")
+	switch {
+	case strings.HasPrefix(at, "\t"):
 		p.Message = "not valid YAML: a tab indents this line, only spaces may"
+	case strings.HasPrefix(m[2], "found incompatible"):
+		p.Message = "a %YAML directive other than 1.1 is not supported; remove it"
 	}
 	return p
-}
-
-func lineOf(data []byte, n int) string {
-	lines := bytes.SplitN(data, []byte("\n"), n+1)
-	if n < 1 || n > len(lines) {
-		return ""
-	}
-	return string(lines[n-1])
 }
 
 // isNull reports whether a node is absent or an explicit null.

@@ -35,7 +35,7 @@ func ParseHardware(file string, data []byte) (*HardwareFile, error) {
 	root.ignore("metadata")
 	spec, ok := root.child("spec")
 	if !ok {
-		d.problem("spec", "is required")
+		d.require("spec")
 	}
 	h := &HardwareFile{File: file, Hardware: d.hardware(spec)}
 	root.close()
@@ -67,12 +67,15 @@ func (d *decoder) checkHardware(path string, h Hardware) {
 // completeHardware fills the fields that the DGDR leaves out from the hardware
 // file, unless that describes other GPUs, and reports what is still missing.
 func (d *decoder) completeHardware(h *Hardware, file *HardwareFile) {
+	if _, known := gpus[h.GPUSKU]; h.GPUSKU != "" && !known {
+		return // one mistake, said by checkHardware
+	}
 	why := ""
 	switch {
 	case file == nil:
 		why = "and there is no hardware.yaml; to describe the cluster's GPUs, write one at the root of the repository"
-	case h.GPUSKU != "" && gpus[h.GPUSKU].system != gpus[file.GPUSKU].system && file.GPUSKU != "":
-		why = fmt.Sprintf("and %s describes %s, not %s; to say it here or describe the cluster's GPUs", file.File, file.GPUSKU, h.GPUSKU)
+	case h.GPUSKU != "" && file.GPUSKU != "" && gpus[h.GPUSKU].system != gpus[file.GPUSKU].system:
+		why = fmt.Sprintf("and %s describes %s; set it here, or describe these GPUs", file.File, file.GPUSKU)
 	default:
 		d.fillHardware(h, file.Hardware)
 		why = "and " + file.File + " does not say it; complete it"
@@ -86,7 +89,7 @@ func (d *decoder) completeHardware(h *Hardware, file *HardwareFile) {
 			missing = append(missing, f.name)
 		}
 	}
-	if len(missing) > 0 {
+	if len(missing) > 0 && !d.hasProblem("spec.hardware") {
 		d.problem("spec.hardware", "%s missing, %s:%s", strings.Join(missing, ", "), why, hardwareExample(*h))
 	}
 }

@@ -28,6 +28,8 @@ func (d *decoder) checkImage(s *Spec) {
 		d.problem(path, "is no image reference: %s", quote(s.Image))
 	case m[3] != "":
 		d.problem(path, "must not be pinned by digest: the engine images are derived from its name and would keep a digest that is not theirs; use a version tag")
+	case s.RuntimeVersionOverride == "" && m[2] == "":
+		d.problem(path, "has no tag; use a version tag X.Y.Z, or set spec.runtimeVersionOverride to the Dynamo version in the image")
 	case s.RuntimeVersionOverride == "" && !semverTag.MatchString(m[2]):
 		d.problem(path, "tag %s is no version X.Y.Z; set spec.runtimeVersionOverride to the Dynamo version in the image, or use a version tag", quote(m[2]))
 	}

@@ -35,9 +35,9 @@ type Inputs struct {
 }
 
 // Inputs returns what a profiler is told of the request. What cannot change the
-// answer is left out: the load under autoscaling, which sizes by planner; the
-// need for roles, where the search knows no other pick; images and overrides
-// under rapid, which runs none of them.
+// answer is left out: the load under autoscaling, where the planner follows it;
+// the need for roles under autoscaling, which searches no other pick; images and
+// overrides under rapid, which runs none of them.
 func (r *Request) Inputs() Inputs {
 	s := &r.Spec
 	in := Inputs{
@@ -58,7 +58,7 @@ func (r *Request) Inputs() Inputs {
 		in.Workload.Concurrency = orNone(s.Workload.Concurrency)
 		in.Workload.RequestRate = orNone(s.Workload.RequestRate)
 	}
-	in.Disaggregated = s.Features.Mocker && in.Picking != PickAutoscale && in.Strategy == StrategyRapid
+	in.Disaggregated = s.Features.Mocker && in.Picking != PickAutoscale
 	if (s.Features.throughputScaling() || s.Features.Planner != nil && s.Features.Mocker) && s.Features.sweepingMode() == "thorough" {
 		in.SweepingMode = "thorough"
 	}

@@ -38,14 +38,14 @@ func Parse(d Document, def Defaults) (*Request, error) {
 	root := dec.object("", d.Root)
 	root.ignore("apiVersion", "kind")
 	dec.metadata(root, req)
-	if status, ok := root.child("status"); ok {
-		dec.warn(status.path, "is ignored; it belongs to the cluster")
+	if root.take("status") != nil {
+		dec.warn("status", "is ignored; it belongs to the cluster")
 	}
 	spec, ok := root.child("spec")
 	root.close()
 	switch {
 	case !ok:
-		dec.problem("spec", "is required")
+		dec.require("spec")
 	case d.APIVersion == "nvidia.com/v1beta1":
 		dec.spec(spec, &req.Spec)
 	case d.APIVersion == "nvidia.com/v1alpha1":
@@ -115,10 +115,8 @@ func (d *decoder) metadata(root *object, req *Request) {
 	m.close()
 	switch {
 	case req.Name == "":
-		if !d.has("metadata.generateName") && !d.has("metadata.name") {
-			d.problem("metadata.name", "is required")
-		} else if d.has("metadata.name") && scalarAt(root.values["metadata"], "name") == "" {
-			d.problem("metadata.name", "must not be empty")
+		if !d.hasProblem("metadata") && !d.hasProblem("metadata.generateName") {
+			d.require("metadata.name")
 		}
 	case !subdomain.MatchString(req.Name) || len(req.Name) > maxLabel:
 		d.problem("metadata.name", "must be at most 63 lower case letters, digits, '-' and '.', beginning and ending with a letter or digit, is %s", quote(req.Name))

@@ -58,9 +58,13 @@ func (d *decoder) checkSKU(path, sku string) {
 	g, ok := gpus[sku]
 	if !ok {
 		names := sortedKeys(gpus)
+		near := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return sku == "" || !strings.HasPrefix(n, sku+"_") })
+		if n := nearest(sku, names); n != "" && len(near) == 0 {
+			near = []string{n}
+		}
 		hint := ""
-		if near := nearest(sku, names); near != "" {
-			hint = "; did you mean " + near
+		if len(near) > 0 {
+			hint = "; did you mean " + strings.Join(near, " or ")
 		}
 		d.problem(path, "unknown GPU %s%s; known are %s", quote(sku), hint, strings.Join(names, ", "))
 		return

@@ -32,6 +32,9 @@ func (d *decoder) spec(o *object, s *Spec) {
 		c.close()
 	}
 	if c, ok := o.child("features"); ok {
+		if n := c.values["planner"]; n != nil && isNull(n) {
+			d.warn("spec.features.planner", "is null, which is off; write {} for a planner with defaults")
+		}
 		s.Features = Features{Planner: c.tree("planner"), Mocker: c.toggle("mocker"), KVRouter: c.toggle("kvRouter")}
 		c.close()
 	}

@@ -97,7 +97,7 @@ func (t *tree) mapping(n *yaml.Node, depth int, duplicate bool) {
 			continue
 		}
 		if key.Kind != yaml.ScalarNode || !slices.Contains([]string{"!!str", "!!timestamp"}, key.ShortTag()) {
-			t.add(n.Content[i], "key %s is not a string; quote it", quote(key.Value))
+			t.add(n.Content[i], "a key is %s; keys are strings, quote it", describe(key))
 			continue
 		}
 		if line, ok := first[key.Value]; ok {
@@ -141,6 +141,11 @@ func ambiguous(n *yaml.Node) bool {
 	return n.Kind == yaml.ScalarNode && n.Style == 0 && n.Value != "" && strings.Contains(yaml11Bools, " "+n.Value+" ")
 }
 
+func boolean(n *yaml.Node) (value, ok bool) {
+	value = strings.EqualFold(n.Value, "true")
+	return value, n.ShortTag() == "!!bool" && (value || strings.EqualFold(n.Value, "false"))
+}
+
 // jsonTree converts a node into JSON values. A value that JSON cannot hold, or
 // that YAML versions read differently, is a problem.
 func (d *decoder) jsonTree(path string, n *yaml.Node) any {
@@ -170,7 +175,11 @@ func (d *decoder) jsonScalar(path string, n *yaml.Node) any {
 	case "!!null":
 		return nil
 	case "!!bool":
-		return strings.EqualFold(n.Value, "true")
+		v, ok := boolean(n)
+		if !ok {
+			d.problem(path, "must be true or false, is %s", quote(n.Value))
+		}
+		return v
 	case "!!str", "!!timestamp":
 		return n.Value
 	case "!!int", "!!float":

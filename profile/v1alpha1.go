@@ -21,7 +21,7 @@ func (d *decoder) alphaSpec(o *object, s *Spec) {
 	workers := d.alphaOverrides(o)
 	profiling, ok := o.child("profilingConfig")
 	if !ok {
-		d.problem("spec.profilingConfig", "is required in v1alpha1")
+		d.require("spec.profilingConfig")
 	}
 	s.Image = d.alphaProfiling(profiling, s, ok)
 	if s.Image == "" && workers != "" {
@@ -56,8 +56,8 @@ func (d *decoder) alphaOverrides(o *object) (workersImage string) {
 func (d *decoder) alphaProfiling(c *object, s *Spec, given bool) string {
 	image := c.string("profilerImage")
 	d.renamed["spec.image"] = join(c.path, "profilerImage")
-	if given && !d.has("spec.image") {
-		d.problem("spec.image", "is required in v1alpha1")
+	if given && image == "" && !d.has("spec.image") {
+		d.require("spec.image")
 	}
 	for _, name := range []string{"configMapRef", "outputPVC"} {
 		d.drop(c, name, "")
@@ -86,12 +86,7 @@ func (d *decoder) alphaProfiling(c *object, s *Spec, given bool) string {
 // alphaConfig reads the free-form profilingConfig.config.
 func (d *decoder) alphaConfig(c *object, s *Spec) {
 	sla, _ := c.child("sla")
-	for _, name := range []string{"ttft", "itl", "optimizationType"} {
-		d.renamed["spec.sla."+name] = join(sla.path, name)
-	}
-	for _, name := range []string{"isl", "osl"} {
-		d.renamed["spec.workload."+name] = join(sla.path, name)
-	}
+	d.renamed["spec.sla"], d.renamed["spec.workload"] = sla.path, sla.path
 	s.SLA = SLA{TTFTMillis: sla.number("ttft"), ITLMillis: sla.number("itl"),
 		OptimizationType: sla.enum("optimizationType", "latency", "throughput")}
 	s.Workload = Workload{ISL: orZero(sla.int32("isl")), OSL: orZero(sla.int32("osl"))}

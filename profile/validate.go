@@ -34,14 +34,20 @@ func (d *decoder) hasProblem(p string) bool {
 	return slices.ContainsFunc(d.problems, func(x Problem) bool { return x.Path == p })
 }
 
+// require reports a missing field, unless its value is wrong already.
+func (d *decoder) require(p string) {
+	if !d.hasProblem(p) {
+		d.problem(p, "is required")
+	}
+}
+
 // modelName is what Hugging Face and the engines' command lines both take.
 var modelName = regexp.MustCompile(`^[A-Za-z0-9_/.~][A-Za-z0-9_/.~:@+=-]{0,255}$`)
 
 func (d *decoder) checkModel(s *Spec) {
 	switch {
-	case d.hasProblem("spec.model"):
 	case s.Model == "":
-		d.problem("spec.model", "is required")
+		d.require("spec.model")
 	case !modelName.MatchString(s.Model), climbs(s.Model):
 		d.problem("spec.model", "must be a Hugging Face id such as Qwen/Qwen3-0.6B or a plain name, is %s", quote(s.Model))
 	}
@@ -56,9 +62,8 @@ func (d *decoder) checkModelCache(c *ModelCache) {
 		return
 	}
 	switch {
-	case d.hasProblem(at + ".pvcName"):
 	case c.PVCName == "":
-		d.problem(at+".pvcName", "is required in modelCache")
+		d.require(at + ".pvcName")
 	case !subdomain.MatchString(c.PVCName) || len(c.PVCName) > maxKeyHost:
 		d.problem(at+".pvcName", "must be the name of a PersistentVolumeClaim, is %s", quote(c.PVCName))
 	}
