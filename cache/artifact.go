@@ -1,0 +1,189 @@
+package cache
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"path"
+	"slices"
+	"strings"
+	"unicode"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/dynamo-cmp/dynamo-cmp/profile"
+)
+
+// resultType is the artifact type of the manifest and the media type of its first
+// layer, which holds the result as profile.Result.Encode writes it.
+const resultType = "application/vnd.dynamo-cmp.result.v1+json"
+
+// The empty config of an artifact and the name of a layer, as the OCI image
+// specification 1.1 has them (manifest.md, annotations.md).
+const (
+	emptyConfigType = "application/vnd.oci.empty.v1+json"
+	emptyConfig     = "{}"
+	titleAnnotation = "org.opencontainers.image.title"
+)
+
+// resultName is the title of the result's layer.
+const resultName = "result.json"
+
+// What a reader takes and, so that all that is stored can be read, a writer too.
+const (
+	maxManifest = 1 << 20
+	maxResult   = 16 << 20
+	maxFile     = 64 << 20
+)
+
+// artifact is a result ready to be stored.
+type artifact struct {
+	digest   Digest
+	manifest []byte
+	blobs    []blob // config, result, files; every one once
+}
+
+type blob struct {
+	digest    Digest
+	mediaType types.MediaType
+	data      []byte
+}
+
+// manifest is what a reader needs of an image manifest.
+type manifest struct {
+	result layer
+	files  []layer
+}
+
+type layer struct {
+	digest    Digest
+	size      int64
+	mediaType string
+	name      string
+}
+
+// newArtifact holds nothing but the result and the files: no time, no tool of ours.
+func newArtifact(res *profile.Result, files []profile.File) (*artifact, error) {
+	data, err := res.Encode()
+	if err != nil {
+		return nil, err
+	}
+	all := []profile.File{{Name: resultName, MediaType: resultType, Data: data}}
+	all = append(all, slices.SortedFunc(slices.Values(files), func(a, b profile.File) int { return cmp.Compare(a.Name, b.Name) })...)
+	a := &artifact{}
+	m := v1.Manifest{
+		SchemaVersion: 2,
+		MediaType:     types.OCIManifestSchema1,
+		ArtifactType:  resultType,
+		Config:        a.add(emptyConfigType, []byte(emptyConfig)),
+	}
+	for i, f := range all {
+		if err := checkFile(f, i == 0); err != nil {
+			return nil, fmt.Errorf("file %q: %w", shorten(f.Name), err)
+		}
+		if i > 0 && f.Name == all[i-1].Name {
+			return nil, fmt.Errorf("file %q: is given twice", f.Name)
+		}
+		desc := a.add(types.MediaType(f.MediaType), f.Data)
+		desc.Annotations = map[string]string{titleAnnotation: f.Name}
+		m.Layers = append(m.Layers, desc)
+	}
+	if a.manifest, err = json.Marshal(m); err != nil {
+		return nil, fmt.Errorf("encoding manifest: %w", err)
+	}
+	if len(a.manifest) > maxManifest {
+		return nil, fmt.Errorf("manifest is larger than %d bytes: too many files", maxManifest)
+	}
+	a.digest = digestOf(a.manifest)
+	return a, nil
+}
+
+func (a *artifact) add(mt types.MediaType, data []byte) v1.Descriptor {
+	d := digestOf(data)
+	if !slices.ContainsFunc(a.blobs, func(b blob) bool { return b.digest == d }) {
+		a.blobs = append(a.blobs, blob{d, mt, data})
+	}
+	return v1.Descriptor{MediaType: mt, Size: int64(len(data)), Digest: v1.Hash{Algorithm: "sha256", Hex: d.hex()}}
+}
+
+func checkFile(f profile.File, result bool) error {
+	limit := maxFile
+	if result {
+		limit = maxResult
+	} else if f.Name == resultName || f.MediaType == resultType {
+		return errors.New("the name and type of the result itself are taken")
+	}
+	if len(f.Data) > limit {
+		return fmt.Errorf("is %d bytes, more than the %d allowed", len(f.Data), limit)
+	}
+	if mt, _, err := mime.ParseMediaType(f.MediaType); err != nil || !strings.Contains(mt, "/") {
+		return fmt.Errorf("%q is not a media type", shorten(f.MediaType))
+	}
+	return checkName(f.Name)
+}
+
+// checkName refuses what could leave the directory that somebody extracts to.
+func checkName(name string) error {
+	if name == "" || name == "." || name == ".." || len(name) > 255 || path.Base(name) != name ||
+		strings.ContainsFunc(name, func(r rune) bool { return r == '\\' || unicode.IsControl(r) }) {
+		return errors.New("is not a plain file name")
+	}
+	return nil
+}
+
+// parseManifest takes image manifests of our artifact type only.
+func parseManifest(data []byte) (*manifest, error) {
+	var m v1.Manifest
+	if err := json.Unmarshal(data, &m); err != nil {
+		return nil, fmt.Errorf("decoding manifest: %w", err)
+	}
+	if m.SchemaVersion != 2 || m.MediaType != types.OCIManifestSchema1 || m.ArtifactType != resultType {
+		return nil, fmt.Errorf("is no profiling result: media type %q, artifact type %q", shorten(string(m.MediaType)), shorten(m.ArtifactType))
+	}
+	if m.Config.MediaType != emptyConfigType || m.Config.Digest.String() != string(digestOf([]byte(emptyConfig))) {
+		return nil, errors.New("config of the manifest is not the empty one")
+	}
+	if len(m.Layers) == 0 || m.Layers[0].MediaType != resultType {
+		return nil, errors.New("first layer of the manifest is not a result")
+	}
+	var out manifest
+	names := map[string]bool{}
+	for i, desc := range m.Layers {
+		limit := int64(maxFile)
+		if i == 0 {
+			limit = maxResult
+		}
+		l, err := parseLayer(desc, limit)
+		if err != nil {
+			return nil, fmt.Errorf("layer %d of the manifest: %w", i, err)
+		}
+		if names[l.name] {
+			return nil, fmt.Errorf("layer %d of the manifest: name %q is taken", i, l.name)
+		}
+		names[l.name] = true
+		if i == 0 {
+			out.result = l
+		} else {
+			out.files = append(out.files, l)
+		}
+	}
+	return &out, nil
+}
+
+func parseLayer(desc v1.Descriptor, limit int64) (layer, error) {
+	d, err := ParseDigest(desc.Digest.String())
+	if err != nil {
+		return layer{}, err
+	}
+	if desc.Size < 0 || desc.Size > limit {
+		return layer{}, fmt.Errorf("is %d bytes, more than the %d allowed", desc.Size, limit)
+	}
+	name := desc.Annotations[titleAnnotation]
+	if err := checkName(name); err != nil {
+		return layer{}, fmt.Errorf("title %q: %w", shorten(name), err)
+	}
+	return layer{digest: d, size: desc.Size, mediaType: string(desc.MediaType), name: name}, nil
+}

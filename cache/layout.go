@@ -1,0 +1,236 @@
+package cache
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// The files of an OCI image layout (image specification 1.1, image-layout.md).
+const (
+	layoutFile    = "oci-layout"
+	layoutContent = `{"imageLayoutVersion":"1.0.0"}`
+	indexFile     = "index.json"
+	blobsDir      = "blobs/sha256"
+	tagAnnotation = "org.opencontainers.image.ref.name"
+)
+
+// maxIndex bounds index.json: some hundred thousand results.
+const maxIndex = 64 << 20
+
+// layout is an OCI image layout directory. Readers take no lock: blobs come before
+// the index that names them, and every file is replaced whole. Writers take turns
+// by the lock of the directory.
+type layout struct {
+	dir string
+}
+
+func (l *layout) String() string {
+	return layoutPrefix + l.dir
+}
+
+func (l *layout) manifest(_ context.Context, d Digest) ([]byte, error) {
+	return l.read(path.Join(blobsDir, d.hex()), maxManifest)
+}
+
+func (l *layout) blob(_ context.Context, d Digest, limit int64) ([]byte, error) {
+	return l.read(path.Join(blobsDir, d.hex()), limit)
+}
+
+func (l *layout) read(name string, limit int64) ([]byte, error) {
+	root, err := os.OpenRoot(l.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("the directory does not exist: %w", ErrNotFound)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	data, err := readFile(root, name, limit)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", name, ErrNotFound)
+	}
+	return data, err
+}
+
+func (l *layout) find(_ context.Context, tag string) (Digest, error) {
+	data, err := l.read(indexFile, maxIndex)
+	if err != nil {
+		return "", err
+	}
+	index, err := parseIndex(data)
+	if err != nil {
+		return "", err
+	}
+	for _, desc := range index.Manifests {
+		if desc.Annotations[tagAnnotation] == tag {
+			return ParseDigest(desc.Digest.String())
+		}
+	}
+	return "", fmt.Errorf("tag %s: %w", tag, ErrNotFound)
+}
+
+func (l *layout) put(ctx context.Context, a *artifact, tag string) (err error) {
+	if err := os.MkdirAll(l.dir, 0o755); err != nil {
+		return err
+	}
+	unlock, err := lockDir(ctx, l.dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	root, err := os.OpenRoot(l.dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := initLayout(root); err != nil {
+		return err
+	}
+	for _, b := range append(a.blobs, blob{a.digest, types.OCIManifestSchema1, a.manifest}) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := writeBlob(root, b); err != nil {
+			return fmt.Errorf("writing blob %s: %w", b.digest, err)
+		}
+	}
+	if err := syncDir(root, blobsDir); err != nil {
+		return err
+	}
+	return updateIndex(root, a, tag)
+}
+
+// initLayout makes a layout of an empty directory and clears what killed writers
+// left; the lock is held, so no temporary file has a writer.
+func initLayout(root *os.Root) error {
+	data, err := readFile(root, layoutFile, maxManifest)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := refuseForeign(root); err != nil {
+			return err
+		}
+		// First of all files, so that a directory is known for a layout from its first blob.
+		if err := writeFile(root, layoutFile, []byte(layoutContent)); err != nil {
+			return err
+		}
+	case err != nil:
+		return err
+	default:
+		var version struct {
+			ImageLayoutVersion string `json:"imageLayoutVersion"`
+		}
+		if err := json.Unmarshal(data, &version); err != nil || version.ImageLayoutVersion != "1.0.0" {
+			return fmt.Errorf("%s: is not of version 1.0.0", layoutFile)
+		}
+	}
+	if err := root.MkdirAll(blobsDir, 0o755); err != nil {
+		return err
+	}
+	return errors.Join(sweep(root, ".", 0), sweep(root, blobsDir, 0))
+}
+
+// refuseForeign keeps a mistyped path from filling somebody's directory.
+func refuseForeign(root *os.Root) error {
+	entries, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".") {
+			return fmt.Errorf("the directory is no OCI image layout: it holds %q and no %s", e.Name(), layoutFile)
+		}
+	}
+	return nil
+}
+
+// writeBlob leaves a blob alone that is there and whole, and mends one that is not.
+func writeBlob(root *os.Root, b blob) error {
+	name := path.Join(blobsDir, b.digest.hex())
+	if old, err := readFile(root, name, int64(len(b.data))); err == nil && bytes.Equal(old, b.data) {
+		return nil
+	}
+	return writeFile(root, name, b.data)
+}
+
+// updateIndex names the artifact in the index, with the tag if no manifest has it.
+func updateIndex(root *os.Root, a *artifact, tag string) error {
+	index := &v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex}
+	old, err := readFile(root, indexFile, maxIndex)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	default:
+		if index, err = parseIndex(old); err != nil {
+			return err
+		}
+	}
+	addManifest(index, a, tag)
+	data, err := json.MarshalIndent(index, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encoding %s: %w", indexFile, err)
+	}
+	data = append(data, '\n')
+	if bytes.Equal(data, old) {
+		return nil
+	}
+	if err := writeFile(root, indexFile, data); err != nil {
+		return fmt.Errorf("writing %s: %w", indexFile, err)
+	}
+	return syncDir(root, ".")
+}
+
+// addManifest keeps the manifests in the order of their digests, so that the index
+// does not depend on who wrote first.
+func addManifest(index *v1.IndexManifest, a *artifact, tag string) {
+	taken, at := false, -1
+	for i, desc := range index.Manifests {
+		name, tagged := desc.Annotations[tagAnnotation]
+		taken = taken || name == tag
+		if !tagged && desc.Digest.String() == string(a.digest) || name == tag && desc.Digest.String() == string(a.digest) {
+			at = i
+		}
+	}
+	if at < 0 {
+		index.Manifests = append(index.Manifests, v1.Descriptor{
+			MediaType:    types.OCIManifestSchema1,
+			Size:         int64(len(a.manifest)),
+			Digest:       v1.Hash{Algorithm: "sha256", Hex: a.digest.hex()},
+			ArtifactType: resultType,
+		})
+		at = len(index.Manifests) - 1
+	}
+	if !taken {
+		index.Manifests[at].Annotations = map[string]string{tagAnnotation: tag}
+	}
+	slices.SortStableFunc(index.Manifests, func(x, y v1.Descriptor) int {
+		return cmp.Or(cmp.Compare(x.Digest.String(), y.Digest.String()),
+			cmp.Compare(x.Annotations[tagAnnotation], y.Annotations[tagAnnotation]))
+	})
+}
+
+func parseIndex(data []byte) (*v1.IndexManifest, error) {
+	if len(data) > maxIndex {
+		return nil, fmt.Errorf("%s: is larger than %d bytes", indexFile, maxIndex)
+	}
+	var index v1.IndexManifest
+	if err := json.Unmarshal(data, &index); err != nil {
+		return nil, fmt.Errorf("%s: %w", indexFile, err)
+	}
+	if index.SchemaVersion != 2 {
+		return nil, fmt.Errorf("%s: is no image index of schema version 2", indexFile)
+	}
+	return &index, nil
+}

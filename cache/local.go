@@ -1,0 +1,58 @@
+package cache
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// localDir is a directory with one file for each blob that was read; the empty
+// localDir keeps nothing. Many processes share it without a lock: a file appears
+// whole, and what it must hold follows from its name.
+type localDir string
+
+// strayAge is after how long a temporary file has no writer any more.
+const strayAge = time.Hour
+
+func (l localDir) file(d Digest) string {
+	return "sha256-" + d.hex()
+}
+
+// read returns the verified local copy of a blob, nil when there is none that can
+// be read. A copy with other bytes is an error and never replaced unseen: somebody
+// changed it, or the disk did.
+func (l localDir) read(d Digest, limit int64) ([]byte, error) {
+	if l == "" {
+		return nil, nil
+	}
+	root, err := os.OpenRoot(string(l))
+	if err != nil {
+		return nil, nil
+	}
+	defer root.Close()
+	data, err := readFile(root, l.file(d), limit)
+	if err != nil {
+		return nil, nil
+	}
+	if err := d.verify(data); err != nil {
+		return nil, fmt.Errorf("local copy: %w; to fetch it again, delete %s", err, filepath.Join(string(l), l.file(d)))
+	}
+	return data, nil
+}
+
+// write keeps a local copy. A directory that cannot be written costs the next
+// reader a fetch and nothing else.
+func (l localDir) write(d Digest, data []byte) {
+	if l == "" || os.MkdirAll(string(l), 0o755) != nil {
+		return
+	}
+	root, err := os.OpenRoot(string(l))
+	if err != nil {
+		return
+	}
+	defer root.Close()
+	if writeFile(root, l.file(d), data) == nil {
+		_ = sweep(root, ".", strayAge)
+	}
+}
