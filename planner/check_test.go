@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/dynamo-cmp/dynamo-cmp/planner"
+	"github.com/dynamo-cmp/dynamo-cmp/profile"
 )
 
 // badConfig is a features.planner that is refused, and every line of the answer
@@ -83,6 +84,10 @@ func badConfigs() []badConfig {
 			"14: aic_interpolation.decode_interpolation_granularity: is required\n" +
 				"14: aic_interpolation.prefill_interpolation_granularity: is required\n" +
 				"14: aic_interpolation.sweep_max_context_length: must be greater than 0, not 0"},
+		{"a long and unprintable name", "\"a\\n" + strings.Repeat("x", 500) + "\": " + strings.Repeat("y", 5000), true,
+			"13: \"a\\n" + strings.Repeat("x", 62) + "\"...: unknown field"},
+		{"a long value", "mode: " + strings.Repeat("y", 5000), false,
+			"14: mode: must be one of disagg, prefill, decode, agg, not \"" + strings.Repeat("y", 64) + "\"..."},
 		{"many at once, in the order of the lines", "mode: x\nttft: 0\nbakend: vllm", false,
 			"14: mode: must be one of disagg, prefill, decode, agg, not \"x\"\n" +
 				"15: ttft: must be greater than 0, not 0\n16: bakend: unknown field; did you mean backend?"},
@@ -123,6 +128,13 @@ func TestCheckAccepts(t *testing.T) {
 	for _, yaml := range goodConfigs() {
 		require.Empty(t, planner.Check(request(t, yaml)), yaml)
 	}
+}
+
+func TestCheckThorough(t *testing.T) {
+	req := request(t, "mode: agg")
+	req.Spec.SearchStrategy = profile.StrategyThorough
+	require.EqualError(t, planner.Check(req), "dgdr.yaml:14: spec.features.planner.mode: "+
+		"agg contradicts searchStrategy thorough, which measures prefill and decode engines; leave it out")
 }
 
 func TestWarnings(t *testing.T) {

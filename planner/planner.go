@@ -31,6 +31,10 @@ func Check(req *profile.Request) profile.Problems {
 	}
 	cfg, problems := read(req)
 	problems = append(problems, cfg.violations(req)...)
+	if req.Spec.SearchStrategy == profile.StrategyThorough && cfg.text("mode") == "agg" {
+		problems = append(problems, req.Problem(cfg.path("mode"),
+			"agg contradicts searchStrategy thorough, which measures prefill and decode engines; leave it out"))
+	}
 	return inOrder(problems)
 }
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
@@ -12,6 +13,9 @@ import (
 
 // maxInteger is the largest whole number that JSON readers keep exact.
 const maxInteger = 1 << 53
+
+// maxShown is how much of an author's text a message repeats, in bytes.
+const maxShown = 64
 
 // reader walks a configuration and notes everything wrong with it.
 type reader struct {
@@ -34,7 +38,7 @@ type contents struct {
 func (r *reader) object(path string, fields []field, in map[string]any) contents {
 	c := contents{values: map[string]any{}, wrong: map[string]bool{}, spelling: map[string]string{}}
 	for _, key := range slices.Sorted(maps.Keys(in)) {
-		at := path + "." + key
+		at := path + "." + shown(key)
 		f, ok := find(fields, key)
 		if !ok {
 			r.problem(at, "%s", unknown(key, fields))
@@ -88,7 +92,7 @@ func (r *reader) value(path string, f field, v any) (any, bool) {
 		}
 		for _, key := range slices.Sorted(maps.Keys(m)) {
 			if _, ok := m[key].(string); !ok && f.kind == texts {
-				r.mistyped(path+"."+key, "a string", m[key])
+				r.mistyped(path+"."+shown(key), "a string", m[key])
 			}
 		}
 		return m, len(r.problems) == before
@@ -123,7 +127,7 @@ func (r *reader) scalar(path string, f field, v any) (any, bool) {
 			return r.mistyped(path, "a string", v)
 		}
 		if len(f.enum) > 0 && !slices.Contains(f.enum, s) {
-			r.problem(path, "must be one of %s, not %q%s", strings.Join(f.enum, ", "), s, suggest(s, f.enum))
+			r.problem(path, "must be one of %s, not %s%s", strings.Join(f.enum, ", "), quoted(s), suggest(s, f.enum))
 			return nil, false
 		}
 		if f.required && s == "" {
@@ -170,7 +174,7 @@ func (r *reader) mistyped(path, want string, v any) (any, bool) {
 	case nil:
 		got = "null"
 	case string:
-		got = fmt.Sprintf("the string %q", v)
+		got = "the string " + quoted(v)
 	case map[string]any:
 		got = "an object"
 	case []any:
@@ -178,6 +182,22 @@ func (r *reader) mistyped(path, want string, v any) (any, bool) {
 	}
 	r.problem(path, "must be %s, not %s", want, got)
 	return nil, false
+}
+
+// quoted is an author's text for a message.
+func quoted(s string) string {
+	if len(s) > maxShown {
+		return strconv.Quote(s[:maxShown]) + "..."
+	}
+	return strconv.Quote(s)
+}
+
+// shown is a key for a field path: as it is when it is short and plain.
+func shown(key string) string {
+	if q := quoted(key); q != `"`+key+`"` {
+		return q
+	}
+	return key
 }
 
 // unknown says that key is no field, and which one may be meant.
@@ -192,6 +212,9 @@ func unknown(key string, fields []field) string {
 
 // suggest names the candidate that is nearest to s, if any is near.
 func suggest(s string, candidates []string) string {
+	if len(s) > maxShown {
+		return ""
+	}
 	best, distance := "", max(2, len(s)/3)+1
 	for _, c := range candidates {
 		if d := editDistance(strings.ToLower(s), c); d < distance {
