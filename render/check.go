@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// maxCombinedName bounds DGD name + component name (profiler/profile_sla.py,
-	// and the operator's webhook for Grove).
-	maxCombinedName = 45
+	// maxGroveName bounds what the operator derives from the names of a
+	// deployment and a component under Grove. profile.Parse holds the sum alone.
+	maxGroveName = 45
 	// minGroveName is how short the operator cuts a DGD name in Grove's names.
 	minGroveName = 8
 	// maxConfigMap leaves room for metadata below the API server's 1 MiB.
@@ -35,14 +35,10 @@ func (a *assembly) check(objs []object) error {
 		}
 		gpus += n
 	}
-	budget := a.req.Spec.Hardware.TotalGPUs
-	if over := fmt.Sprintf("the deployment takes %d GPUs, more than the %d of the budget", gpus, budget); gpus > budget {
-		p := a.req.Problem("spec.hardware.totalGpus", over)
-		if a.planner == nil {
-			problems = append(problems, p)
-		} else {
-			a.warnings = append(a.warnings, p) // one engine of each role is the least that a planner scales
-		}
+	// A planner has its own budget, and warns where the pick takes more.
+	if budget := a.req.Spec.Hardware.TotalGPUs; a.planner == nil && gpus > budget {
+		problems = append(problems, a.req.Problem("spec.hardware.totalGpus",
+			fmt.Sprintf("the deployment takes %d GPUs, more than the %d of the budget", gpus, budget)))
 	}
 	if len(problems) > 0 {
 		return problems
@@ -55,13 +51,10 @@ func (a *assembly) check(objs []object) error {
 func (a *assembly) checkName(dgd, c object, name string) string {
 	meta, _ := dgd["metadata"].(object)
 	annotations, _ := meta["annotations"].(object)
-	if n := len(a.name) + len(name); n > maxCombinedName {
-		return fmt.Sprintf("deployment %q and component %q have %d characters together, more than %d", a.name, name, n, maxCombinedName)
-	}
 	if _, multinode := c["multinode"]; !multinode || annotations["nvidia.com/enable-grove"] == "false" {
 		return ""
 	}
-	left := maxCombinedName - 2*len(name) - len("-ldr")
+	left := maxGroveName - 2*len(name) - len("-ldr")
 	if min(len(a.name), minGroveName) <= left {
 		return ""
 	}
@@ -104,10 +97,13 @@ func quantity(resources object) string {
 	return strings.TrimSpace(fmt.Sprint(v))
 }
 
-// checkReferences holds that every ConfigMap we mount is one that we print, and
-// that each fits into the API server.
+// checkReferences holds that every ConfigMap of ours that the deployment mounts
+// is one that we print, and that each fits into the API server.
 func (a *assembly) checkReferences(objs []object) profile.Problems {
 	var problems profile.Problems
+	fault := func(format string, args ...any) {
+		problems = append(problems, a.req.Problem("spec.features.planner", fmt.Sprintf(format, args...)))
+	}
 	have := map[any]bool{}
 	for _, obj := range objs[:len(objs)-1] {
 		meta, _ := obj["metadata"].(object)
@@ -117,16 +113,17 @@ func (a *assembly) checkReferences(objs []object) profile.Problems {
 			size += len(key) + len(value.(string))
 		}
 		if size > maxConfigMap {
-			problems = append(problems, a.req.Problem("spec.features.planner",
-				fmt.Sprintf("ConfigMap %v is %d bytes, more than the %d allowed", meta["name"], size, maxConfigMap)))
+			fault("ConfigMap %v is %d bytes, more than the %d allowed", meta["name"], size, maxConfigMap)
 		}
 	}
-	if a.planner == nil {
-		return problems
-	}
-	for _, cm := range a.planner.ConfigMaps {
-		if !have[cm.Name] {
-			problems = append(problems, a.req.Problem("spec.features.planner", fmt.Sprintf("ConfigMap %q is mounted but not printed", cm.Name)))
+	for _, c := range componentsOf(objs[len(objs)-1]) {
+		volumes, _ := podOf(c)["volumes"].([]any)
+		for _, item := range volumes {
+			volume, _ := item.(object)
+			cm, _ := volume["configMap"].(object)
+			if name, _ := cm["name"].(string); strings.HasPrefix(name, a.name+"-planner-") && !have[name] {
+				fault("component %v mounts ConfigMap %q, which is not generated", c["name"], name)
+			}
 		}
 	}
 	return problems

@@ -40,10 +40,17 @@ func (a *assembly) mountModelCache() {
 	}
 	for _, c := range a.components {
 		mount(c, cache.PVCMountPath, false, object{
-			"name":                  cache.PVCName,
+			"name":                  volumeName(cache.PVCName),
 			"persistentVolumeClaim": object{"claimName": cache.PVCName},
 		})
 	}
+}
+
+// volumeName is a claim's name as a volume may bear it: without dots, and not
+// longer than a DNS label.
+func volumeName(claim string) string {
+	name := strings.ReplaceAll(claim, ".", "-")
+	return strings.TrimRight(name[:min(len(name), 63)], "-")
 }
 
 // trustRemoteCode settles whether engines may run code that comes with the
