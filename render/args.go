@@ -49,11 +49,24 @@ func (a *assembly) args(role *profile.Role) ([]string, error) {
 // commandLine is a list of flags, each followed by its values.
 type commandLine []string
 
+// lineOf is the command line of a container.
+func lineOf(container object) commandLine {
+	args, _ := container["args"].([]any)
+	var line commandLine
+	for _, arg := range args {
+		if s, ok := arg.(string); ok { // the schema holds overrides to strings
+			line = append(line, s)
+		}
+	}
+	return line
+}
+
 func isFlag(arg string) bool {
 	return strings.HasPrefix(arg, "--")
 }
 
-// find returns where a flag and its values begin and end, or -1.
+// find returns where a flag and its values begin and end, or -1. Of several it
+// is the first.
 func (l commandLine) find(flag string) (from, to int) {
 	from = slices.IndexFunc(l, func(arg string) bool {
 		return arg == flag || strings.HasPrefix(arg, flag+"=")

@@ -79,14 +79,19 @@ func gpusOf(c object) (gpus int, problem string) {
 	if err != nil || gpus < 0 {
 		return 0, fmt.Sprintf("a GPU count is a whole number, is %q", limit)
 	}
-	if replicas, ok := c["replicas"].(int64); ok {
-		gpus *= int(replicas)
-	}
 	multinode, _ := c["multinode"].(object)
-	if nodes, ok := multinode["nodeCount"].(int64); ok {
-		gpus *= int(nodes)
+	return gpus * count(c["replicas"]) * count(multinode["nodeCount"]), ""
+}
+
+// count is a number of a JSON tree; 1 where there is none.
+func count(v any) int {
+	switch n := v.(type) {
+	case int64:
+		return int(n)
+	case float64:
+		return int(n)
 	}
-	return gpus, ""
+	return 1
 }
 
 func quantity(resources object) string {

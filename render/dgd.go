@@ -95,8 +95,9 @@ func (a *assembly) roleOrder() []profile.RoleName {
 	return []profile.RoleName{profile.RoleWorker}
 }
 
-// materialize applies what comes after generation: the model's own code.
+// materialize applies what comes after generation, in Dynamo's order.
 func (a *assembly) materialize(dgd object) (object, error) {
+	a.clampContext(dgd)
 	if err := a.trustRemoteCode(dgd); err != nil {
 		return nil, err
 	}

@@ -15,10 +15,7 @@ func (a *assembly) routeByKV() {
 			extend(main, "env", object{"name": "DYN_ROUTER_MODE", "value": "kv"})
 			continue
 		}
-		line := commandLine{}
-		for _, arg := range main["args"].([]any) {
-			line = append(line, arg.(string))
-		}
+		line := lineOf(main)
 		switch a.pick.Backend {
 		case profile.BackendVLLM:
 			line.set("--kv-events-config", `{"publisher":"zmq","topic":"kv-events","endpoint":"tcp://*:20080","enable_kv_cache_events":true}`)

@@ -12,17 +12,17 @@ import (
 type manifest struct {
 	apiVersion, kind, namespace, name string
 
-	source document
-	node   *yaml.Node // normal form, see yaml.go
-	err    error      // why the document has no normal form
+	source  document
+	node    *yaml.Node       // normal form, see yaml.go
+	problem *profile.Problem // why the document has none
 }
 
 // passed is a document that goes through as it is.
 func passed(d document) manifest {
-	node, err := normalize(d.Root)
+	node, problem := normalize(d.Root)
 	return manifest{
 		apiVersion: d.APIVersion, kind: d.Kind, namespace: d.Namespace, name: d.Name,
-		source: d, node: node, err: err,
+		source: d, node: node, problem: problem,
 	}
 }
 
@@ -50,8 +50,8 @@ func duplicates(stream []manifest) profile.Problems {
 	var problems profile.Problems
 	for _, m := range stream {
 		at := profile.Problem{File: m.source.File, Line: m.source.Line}
-		if m.err != nil {
-			at.Message = m.err.Error()
+		if m.problem != nil {
+			at.Line, at.Message = m.problem.Line, m.problem.Message
 			problems = append(problems, at)
 			continue
 		}

@@ -3,6 +3,7 @@ package render
 import (
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
@@ -80,6 +81,28 @@ func (a *assembly) trustRemoteCode(dgd object) error {
 	}
 	return a.problem("spec.model", "%q brings code of its own, which is not pinned; to let %s run it, %s:\n%s",
 		a.req.Spec.Model, strings.Join(missing, " and "), "serve it from spec.modelCache or add under spec.overrides.dgd", trustOverride(missing))
+}
+
+// clampContext bounds a --max-model-len that an override brought to what the
+// model can read: vLLM refuses to start with more.
+func (a *assembly) clampContext(dgd object) {
+	const flag = "--max-model-len"
+	limit := a.ans.Result.Model.ContextLength
+	if a.pick.Backend != profile.BackendVLLM || limit == 0 {
+		return
+	}
+	for _, c := range workersOf(dgd) {
+		main := mainOf(c)
+		line := lineOf(main)
+		length, ok := line.number(flag)
+		if !ok || length <= limit {
+			continue
+		}
+		line.replace(flag, strconv.Itoa(limit))
+		main["args"] = list([]string(line))
+		a.warnings = append(a.warnings, a.req.Problem("spec.overrides.dgd",
+			fmt.Sprintf("%s %d of component %v is more than the model's context of %d, which is used", flag, length, c["name"], limit)))
+	}
 }
 
 // trustOverride is the override that adds the flag, ready to paste.

@@ -1,16 +1,17 @@
 package render
 
 import (
-	"errors"
-	"fmt"
 	"math"
+	"strconv"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/dynamo-cmp/dynamo-cmp/profile"
 )
 
 // normalize copies a document that was read into normal form. Keys keep their
 // order. profile.Documents has resolved aliases and merge keys.
-func normalize(node *yaml.Node) (*yaml.Node, error) {
+func normalize(node *yaml.Node) (*yaml.Node, *profile.Problem) {
 	out := &yaml.Node{Kind: node.Kind}
 	switch node.Kind {
 	case yaml.ScalarNode:
@@ -34,13 +35,13 @@ func normalize(node *yaml.Node) (*yaml.Node, error) {
 		}
 		return flow(out), nil
 	}
-	return nil, fmt.Errorf("line %d: not a value", node.Line)
+	return nil, &profile.Problem{Line: node.Line, Message: "not a value"}
 }
 
 // scalar reads a scalar by YAML 1.2's core rules, which leave yes, no, on, off
 // and dates strings, and writes the value in a form that YAML 1.1 reads alike.
-func scalar(node *yaml.Node) (*yaml.Node, error) {
-	bad := func(err error) error { return fmt.Errorf("line %d: %w", node.Line, err) }
+func scalar(node *yaml.Node) (*yaml.Node, *profile.Problem) {
+	bad := func(message string) *profile.Problem { return &profile.Problem{Line: node.Line, Message: message} }
 	switch node.ShortTag() {
 	case "!!str", "!!timestamp":
 		return text(node.Value), nil
@@ -49,7 +50,7 @@ func scalar(node *yaml.Node) (*yaml.Node, error) {
 	case "!!bool":
 		var v bool
 		if err := node.Decode(&v); err != nil {
-			return nil, bad(err)
+			return nil, bad(err.Error())
 		}
 		return tree(v), nil
 	case "!!int":
@@ -57,25 +58,25 @@ func scalar(node *yaml.Node) (*yaml.Node, error) {
 	case "!!float":
 		var v float64
 		if err := node.Decode(&v); err != nil {
-			return nil, bad(err)
+			return nil, bad(err.Error())
 		}
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil, bad(errors.New("JSON has no infinity and no NaN"))
+			return nil, bad("is no number that JSON has: " + node.Value)
 		}
 		return number(v), nil
 	}
-	return nil, bad(fmt.Errorf("tag %s is not supported", node.ShortTag()))
+	return nil, bad("tag " + node.ShortTag() + " is not supported")
 }
 
 // integer writes hexadecimal, octal and binary numbers in decimal.
-func integer(node *yaml.Node) (*yaml.Node, error) {
+func integer(node *yaml.Node) (*yaml.Node, *profile.Problem) {
 	var signed int64
 	if err := node.Decode(&signed); err == nil {
 		return tree(signed), nil
 	}
 	var unsigned uint64
 	if err := node.Decode(&unsigned); err != nil {
-		return nil, fmt.Errorf("line %d: %w", node.Line, err)
+		return nil, &profile.Problem{Line: node.Line, Message: err.Error()}
 	}
-	return plain(fmt.Sprint(unsigned)), nil
+	return plain(strconv.FormatUint(unsigned, 10)), nil
 }

@@ -22,6 +22,7 @@ type Source struct {
 	Warnings profile.Problems   // worth saying, stopping nothing
 
 	documents []document
+	bytes     int // of all files
 }
 
 // document is one YAML document of the directory, a request where it is a DGDR.
@@ -46,9 +47,13 @@ func (t *Tree) Load(dir string) (*Source, error) {
 	defaults, problems := t.defaults(dir)
 	src := &Source{Dir: dir}
 	for _, name := range names {
-		if isManifestFile(name) {
-			problems = append(problems, src.add(t, path.Join(dir, name), defaults)...)
+		if !isManifestFile(name) {
+			continue
 		}
+		if src.bytes > maxTotalBytes {
+			return nil, profile.Problems{{File: dir, Message: fmt.Sprintf("holds more than %d MiB of manifests", maxTotalBytes>>20)}}
+		}
+		problems = append(problems, src.add(t, path.Join(dir, name), defaults)...)
 	}
 	problems = append(problems, src.sameNames()...)
 	if len(problems) > 0 {
@@ -92,6 +97,7 @@ func (s *Source) add(t *Tree, file string, defaults profile.Defaults) profile.Pr
 	if err != nil {
 		return fileProblem(file, err)
 	}
+	s.bytes += len(data)
 	docs, err := profile.Documents(file, data)
 	if err != nil {
 		return problemsOf(file, err)

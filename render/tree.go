@@ -11,8 +11,9 @@ import (
 
 // Caps on what is read of a checkout: a pull request may hold anything.
 const (
-	maxFileBytes = 4 << 20
-	maxFiles     = 10_000
+	maxFileBytes  = 4 << 20
+	maxTotalBytes = 32 << 20
+	maxFiles      = 10_000
 )
 
 // Tree is a read-only view of a checkout, confined to its root: a symbolic link
