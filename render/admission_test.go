@@ -73,49 +73,54 @@ func misfits(schema map[string]any, value any, at string) []string {
 	}
 	switch v := value.(type) {
 	case map[string]any:
-		if schema["type"] != "object" {
-			return fault("an object where the schema has %v", schema["type"])
-		}
-		required, _ := schema["required"].([]any)
-		for _, key := range required {
-			if _, ok := v[key.(string)]; !ok {
-				out = fault("%v is required", key)
-			}
-		}
-		properties, _ := schema["properties"].(map[string]any)
-		if properties == nil && at[strings.LastIndex(at, ".")+1:] == "metadata" {
-			return out // the API server has its own schema
-		}
-		for key, item := range v {
-			sub, ok := properties[key].(map[string]any)
-			if !ok {
-				sub, ok = schema["additionalProperties"].(map[string]any)
-			}
-			if !ok && schema["x-kubernetes-preserve-unknown-fields"] != true {
-				out = fault("unknown field %q", key)
-			}
-			if ok {
-				out = append(out, misfits(sub, item, at+"."+key)...)
-			}
+		if schema["type"] == "object" {
+			return objectMisfits(schema, v, at)
 		}
 	case []any:
 		if schema["type"] != "array" {
-			return fault("a list where the schema has %v", schema["type"])
+			break
 		}
 		for i, item := range v {
 			out = append(out, misfits(schema["items"].(map[string]any), item, fmt.Sprintf("%s[%d]", at, i))...)
 		}
+		return out
 	case string:
-		if schema["type"] != "string" {
-			return fault("%q where the schema has %v", v, schema["type"])
+		if schema["type"] == "string" {
+			return nil
 		}
 	case int:
-		if schema["type"] != "integer" && schema["type"] != "number" {
-			return fault("%d where the schema has %v", v, schema["type"])
+		if schema["type"] == "integer" || schema["type"] == "number" {
+			return nil
 		}
 	case bool:
-		if schema["type"] != "boolean" {
-			return fault("%t where the schema has %v", v, schema["type"])
+		if schema["type"] == "boolean" {
+			return nil
+		}
+	}
+	return fault("%T where the schema has %v", value, schema["type"])
+}
+
+func objectMisfits(schema, v map[string]any, at string) (out []string) {
+	required, _ := schema["required"].([]any)
+	for _, key := range required {
+		if _, ok := v[key.(string)]; !ok {
+			out = append(out, fmt.Sprintf("%s: %v is required", at, key))
+		}
+	}
+	properties, _ := schema["properties"].(map[string]any)
+	if properties == nil && strings.HasSuffix(at, ".metadata") {
+		return out // the API server has its own schema
+	}
+	for key, item := range v {
+		sub, ok := properties[key].(map[string]any)
+		if !ok {
+			sub, ok = schema["additionalProperties"].(map[string]any)
+		}
+		switch {
+		case ok:
+			out = append(out, misfits(sub, item, at+"."+key)...)
+		case schema["x-kubernetes-preserve-unknown-fields"] != true:
+			out = append(out, fmt.Sprintf("%s: unknown field %q", at, key))
 		}
 	}
 	return out

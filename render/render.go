@@ -29,10 +29,6 @@ type Lookup func(ctx context.Context, req *profile.Request) (Answer, error)
 // float64, bool.
 type object = map[string]any
 
-// ErrEmpty says that there is nothing to print. An empty output would tell
-// Argo CD to prune everything it deployed before.
-var ErrEmpty = errors.New("nothing to render: the directory holds no Kubernetes manifest")
-
 // Build prints the manifest stream of a source: every document in its place,
 // every DGDR as what is generated from it. What is worth saying and stops
 // nothing is added to the warnings of the source.
@@ -63,7 +59,8 @@ func Build(ctx context.Context, src *Source, lookup Lookup) ([]byte, error) {
 		return nil, problems
 	}
 	if len(stream) == 0 {
-		return nil, fmt.Errorf("%s: %w", src.Dir, ErrEmpty)
+		// Empty output would tell Argo CD to prune everything it deployed before.
+		return nil, fmt.Errorf("%s: nothing to render: the directory holds no Kubernetes manifest", src.Dir)
 	}
 	return encode(stream)
 }
