@@ -1,6 +1,7 @@
 package profile
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -16,8 +17,37 @@ func (r *Result) check() error {
 	if !slices.Contains(Confidences(), r.Confidence) {
 		return fmt.Errorf("unknown confidence %q", r.Confidence)
 	}
+	if r.SLA.Met && !r.SLA.Verified {
+		return errors.New("an unverified SLA cannot be met")
+	}
 	if err := r.Pick.check(); err != nil {
 		return fmt.Errorf("pick: %w", err)
+	}
+	for i := range r.Alternatives {
+		if err := r.Alternatives[i].check(); err != nil {
+			return fmt.Errorf("alternative %d: %w", i+1, err)
+		}
+	}
+	if r.Curves != nil {
+		if err := r.Curves.check(); err != nil {
+			return fmt.Errorf("curves: %w", err)
+		}
+	}
+	return nil
+}
+
+// check holds what a reader of curves indexes by: arrays of equal length.
+func (c *Curves) check() error {
+	for _, curve := range []struct {
+		name    string
+		lengths []int
+	}{
+		{"prefill", []int{len(c.Prefill.ISL), len(c.Prefill.TTFTMillis), len(c.Prefill.TokensPerSecondPerGPU)}},
+		{"decode", []int{len(c.Decode.KVUsage), len(c.Decode.ContextLength), len(c.Decode.ITLMillis), len(c.Decode.TokensPerSecondPerGPU)}},
+	} {
+		if slices.Min(curve.lengths) != slices.Max(curve.lengths) {
+			return fmt.Errorf("%s arrays have lengths %v", curve.name, curve.lengths)
+		}
 	}
 	return nil
 }
@@ -30,8 +60,11 @@ func (p *Pick) check() error {
 	if want == nil {
 		return fmt.Errorf("unknown mode %q", p.Mode)
 	}
-	if !slices.Contains([]Backend{BackendVLLM, BackendSGLang, BackendTRTLLM}, p.Backend) {
+	if !slices.Contains(backends, p.Backend) {
 		return fmt.Errorf("unknown backend %q", p.Backend)
+	}
+	if p.System == "" {
+		return errors.New("no system")
 	}
 	var got []RoleName
 	gpus := 0

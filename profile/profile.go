@@ -17,6 +17,9 @@ const (
 	BackendTRTLLM Backend = "trtllm"
 )
 
+// backends are the engines that a pick may name.
+var backends = []Backend{BackendVLLM, BackendSGLang, BackendTRTLLM}
+
 // Strategy says how a request is answered, as spec.searchStrategy spells it.
 type Strategy string
 

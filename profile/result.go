@@ -3,7 +3,9 @@ package profile
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 )
 
 // ResultSchema names the version of the result document. It changes when an old
@@ -156,6 +158,9 @@ func ParseResult(data []byte) (*Result, error) {
 	var res Result
 	if err := dec.Decode(&res); err != nil {
 		return nil, fmt.Errorf("decoding result: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("decoding result: more than one JSON value")
 	}
 	if err := res.check(); err != nil {
 		return nil, fmt.Errorf("checking result: %w", err)

@@ -79,7 +79,3 @@ func (d *decoder) checkSKU(path, sku string) {
 		d.warn(path, "%s is known to AIConfigurator only: Dynamo's 1.5 operator would refuse this DGDR%s", sku, same)
 	}
 }
-
-var backends = []Backend{BackendVLLM, BackendSGLang, BackendTRTLLM}
-
-func knownBackend(b Backend) bool { return slices.Contains(backends, b) }
