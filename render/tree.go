@@ -59,6 +59,11 @@ func OpenTree(dir string) (*Tree, string, error) {
 	return t, filepath.ToSlash(rel), nil
 }
 
+// Root returns the absolute path of the root.
+func (t *Tree) Root() string {
+	return t.root.Name()
+}
+
 // Close releases the view.
 func (t *Tree) Close() error {
 	return t.root.Close()

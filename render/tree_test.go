@@ -26,9 +26,11 @@ func write(t *testing.T, files map[string]string) string {
 
 func TestRootIsTheRepository(t *testing.T) {
 	repo := write(t, map[string]string{".git/HEAD": "", "apps/one/a.yaml": ""})
-	_, at, err := render.OpenTree(filepath.Join(repo, "apps/one"))
+	tree, at, err := render.OpenTree(filepath.Join(repo, "apps/one"))
 	require.NoError(t, err)
+	defer tree.Close()
 	require.Equal(t, "apps/one", at)
+	require.Equal(t, repo, tree.Root())
 
 	worktree := write(t, map[string]string{".git": "gitdir: elsewhere", "apps/one/a.yaml": ""})
 	_, at, err = render.OpenTree(filepath.Join(worktree, "apps/one"))
