@@ -1,0 +1,336 @@
+"""The AIConfigurator side of the rapid profiler.
+
+Requests and answers are JSON lines: {"id", "method", "params"} on stdin;
+{"id", "progress"}, {"id", "result"} or {"id", "error"} on the original stdout.
+Everything that libraries print goes to stderr. A worker answers facts; what to
+make of them is decided by its caller.
+"""
+
+import hashlib
+import importlib
+import json
+import logging
+import math
+import os
+import shlex
+import sys
+from types import SimpleNamespace
+
+
+def load_tool():
+    """Imports AIConfigurator, from its home up to 0.12 or from its successor's."""
+    cause = None
+    for dist, cli, root in (
+        ("aiconfigurator", "aiconfigurator.cli", "aiconfigurator"),
+        ("aisimulate", "aisimulate.legacy_cli", "aisimulate"),
+    ):
+        try:
+            load = importlib.import_module
+            return SimpleNamespace(
+                name=dist,
+                version=importlib.import_module("importlib.metadata").version(dist),
+                main=load(f"{cli}.main"),
+                api=load(f"{root}.generator.api"),
+                bridge=load(f"{root}.generator.module_bridge"),
+                enumerate=load(f"{root}.generator.enumerate"),
+                naive=load(f"{root}.generator.naive"),
+                database=load(f"{root}.sdk.perf_database"),
+                task=load(f"{root}.sdk.task_v2").Task,
+                utils=load(f"{root}.sdk.utils"),
+            )
+        except ImportError as exc:
+            cause = cause or exc
+    raise cause
+
+
+class Refusal(Exception):
+    """An answer that is no: kind tells the caller which."""
+
+    def __init__(self, kind, message):
+        super().__init__(message)
+        self.kind = kind
+
+
+class Worker:
+    def __init__(self, tool, say):
+        self.tool = tool
+        self.say = say
+
+    def hello(self, _):
+        return {"tool": self.tool.name, "version": self.tool.version, "python": sys.version.split()[0]}
+
+    def system(self, params):
+        """What AIConfigurator knows of a GPU system; known is false without a system file."""
+        name = params["system"]
+        roots = self.tool.database.get_systems_paths()
+        known = any(os.path.isfile(os.path.join(root, f"{name}.yaml")) for root in roots)
+        spec = self.tool.naive._get_system_config(name)
+        backends = self.tool.database.get_supported_databases().get(name, {})
+        return {
+            "known": known,
+            "vramBytes": spec["vram_per_gpu"],
+            "gpusPerNode": spec["gpus_per_node"],
+            "backends": sorted(name for name, versions in backends.items() if versions),
+        }
+
+    def model(self, params):
+        """Facts of a model's config.json; path is what to hand to AIConfigurator."""
+        model, path = params["model"], params.get("dir") or params["model"]
+        shipped = self.tool.utils._get_model_config_path() / f"{model.replace('/', '--')}_config.json"
+        file = os.path.join(path, "config.json") if params.get("dir") else shipped
+        try:
+            raw = self.tool.utils._load_model_config_from_model_path(path)
+        except Exception as exc:
+            raise Refusal("model", str(exc).replace(path, model)) from exc
+        if os.path.isfile(file):
+            with open(file, "rb") as f:
+                data = f.read()
+            # A copy of the shipped configuration is the model of that name.
+            if params.get("dir") and shipped.is_file() and json.loads(shipped.read_bytes()) == json.loads(data):
+                path = model
+        else:
+            data = json.dumps(raw, sort_keys=True).encode()
+        meta = {}
+        try:
+            weights = self.tool.naive._estimate_model_weight_bytes(path, model_metadata=meta)
+        except RuntimeError:
+            weights = 0  # only the memory fit needs it
+        text = raw.get("text_config") if isinstance(raw.get("text_config"), dict) else {}
+        return {
+            "path": path,
+            "architecture": (raw.get("architectures") or [""])[0],
+            "moe": bool(meta.get("is_moe")),
+            "contextLength": int(raw.get("max_position_embeddings") or text.get("max_position_embeddings") or 0),
+            "customCode": "auto_map" in raw,
+            "configDigest": "sha256:" + hashlib.sha256(data).hexdigest(),
+            "parameters": weights // 2,
+            "embeddings": int(raw.get("vocab_size") or text.get("vocab_size") or 0)
+            * int(raw.get("hidden_size") or text.get("hidden_size") or 0),
+            "quantization": quantization(raw),
+        }
+
+    def support(self, params):
+        """Per backend: whether measured tables cover the model, by Dynamo's own check."""
+        check = self.tool.enumerate.check_model_hardware_support
+        return {b: bool(check(params["path"], params["system"], b)) for b in params["backends"]}
+
+    def sweep(self, params):
+        """Runs the sweeps of the default and the load-match picking rules."""
+        tasks = self.default_tasks(params)
+        load = {}
+        if params.get("requestRate") or params.get("concurrency"):
+            load = {
+                "target_request_rate": params.get("requestRate") or None,
+                "target_concurrency": params.get("concurrency") or None,
+                "max_total_gpus": params["totalGpus"],
+            }
+        chosen, best, pareto, _, _, outcomes = self.tool.main._execute_tasks(
+            tasks, mode="default", top_n=params["topN"], **load
+        )
+        return {
+            "chosen": chosen,
+            "best": {k: self.picks(tasks, k, df, params) for k, df in best.items() if df is not None},
+            "pareto": {k: rows(df) for k, df in pareto.items() if df is not None},
+            "files": csv_files({"best": best, "pareto": pareto}, params),
+            "errors": {k: f"{type(o.error).__name__}: {o.error}" for k, o in outcomes.items() if o.error},
+        }
+
+    def autoscale(self, params):
+        """Picks prefill and decode engines apart from each other, one worker each."""
+        backend = params["backend"]
+        task = self.tool.task(
+            serving_mode="disagg",
+            prefill_model_path=params["path"],
+            decode_model_path=params["path"],
+            prefill_system_name=params["system"],
+            decode_system_name=params["system"],
+            prefill_backend_name=backend,
+            decode_backend_name=backend,
+            total_gpus=params["totalGpus"],
+            **targets(params),
+        )
+        self.announce("disagg", task)
+        try:
+            df = task.run(autoscale=True)
+        except RuntimeError as exc:
+            raise Refusal("empty", str(exc)) from exc
+        return {
+            "chosen": "disagg" if len(df) else "none",
+            "best": {"disagg": self.picks({"disagg": task}, "disagg", df, params)},
+            "pareto": {},
+            "files": csv_files({"best": {"disagg": df}}, params),
+            "errors": {},
+        }
+
+    def naive(self, params):
+        """Engine flags of a configuration that is only known to fit."""
+        n, moe = params["gpus"], params["moe"]
+        engine = {"gpus_per_worker": n, "tensor_parallel_size": 1 if moe else n, "moe_tensor_parallel_size": n if moe else 1}
+        cfg = self.tool.naive.build_naive_generator_params(
+            model_name=params["path"],
+            total_gpus=params["totalGpus"],
+            system_name=params["system"],
+            backend_name=params["backend"],
+            generator_overrides={
+                "SlaConfig": {"isl": params["isl"], "osl": params["osl"]},
+                "NodeConfig": {"num_gpus_per_node": params["gpusPerNode"]},
+                "Workers": {"agg": engine},
+            },
+        )
+        return {"batchSize": cfg["params"]["agg"]["max_batch_size"], "args": self.arguments(cfg, params["backend"], None)}
+
+    def limits(self, params):
+        """The best latencies that any candidate reaches, each alone and under the other target."""
+        low = {}
+        for task in self.default_tasks(params).values():
+            try:
+                df = task.run()
+            except Exception as exc:  # a mode that has no candidate sets no limit
+                logging.getLogger(__name__).warning("limits: %s", exc)
+                continue
+            for name, limited in (
+                ("ttft", df),
+                ("tpot", df),
+                ("request_latency", df),
+                ("ttft_within", df[df["tpot"] <= params["wantTpot"]]),
+                ("tpot_within", df[df["ttft"] <= params["wantTtft"]]),
+            ):
+                if len(limited):
+                    value = float(limited[name.removesuffix("_within")].min())
+                    low[name] = min(low.get(name, math.inf), value)
+        return low
+
+    def default_tasks(self, params):
+        tasks = self.tool.main.build_default_tasks(
+            model_path=params["path"],
+            total_gpus=params["totalGpus"],
+            system=params["system"],
+            backend=params["backend"],
+            **targets(params),
+        )
+        for name, task in tasks.items():
+            self.announce(name, task)
+        return tasks
+
+    def announce(self, name, task):
+        run = task.run
+
+        def announced(*args, **kwargs):
+            self.say(f"sweeping {name}")
+            return run(*args, **kwargs)
+
+        task.run = announced
+
+    def picks(self, tasks, name, df, params):
+        """The rows of a ranking, each with the flags of its engines."""
+        out = []
+        for (_, series), row in zip(df.iterrows(), rows(df)):
+            task = tasks[row.get("_task_key") or name]
+            cfg = self.tool.bridge.task_config_to_generator_config(
+                task_config=task, result_df=series, num_gpus_per_node=params["gpusPerNode"]
+            )
+            backend, version = task.primary_backend_name, task.primary_backend_version
+            out.append({
+                "row": row,
+                "backend": backend,
+                "version": version,
+                "args": self.arguments(cfg, backend, version),
+            })
+        return out
+
+    def arguments(self, cfg, backend, version):
+        artifacts = self.tool.api.generate_backend_artifacts(
+            params=cfg, backend=backend, backend_version=version, use_dynamo_generator=True
+        )
+        # The DGD itself is made by Dynamo's package, which is not needed here.
+        return {
+            role: shlex.split(artifacts[f"cli_args_{role}"])
+            for role in ("agg", "prefill", "decode")
+            if artifacts.get(f"cli_args_{role}")
+        }
+
+
+def targets(params):
+    return {
+        "isl": params["isl"],
+        "osl": params["osl"],
+        "ttft": params["ttft"],
+        "tpot": params["tpot"],
+        "request_latency": params.get("requestLatency") or None,
+    }
+
+
+def quantization(raw):
+    """The declared quantization: {} for a checkpoint in its plain dtype."""
+    declared = raw.get("quantization_config") or {}
+    groups = [g.get("weights") or {} for g in (declared.get("config_groups") or {}).values() if isinstance(g, dict)]
+    bits = [w["num_bits"] for w in groups if isinstance(w.get("num_bits"), int)]
+    return {
+        "method": str(declared.get("quant_method") or "").lower(),
+        "algorithm": str(declared.get("quant_algo") or raw.get("quant_algo") or "").lower(),
+        "bits": max(bits, default=int(declared.get("bits") or 0)),
+    }
+
+
+def rows(df):
+    """The rows of a table as objects: plain numbers, no NaN."""
+    return [{k: plain(v) for k, v in row.items()} for row in df.to_dict(orient="records")]
+
+
+def plain(value):
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def csv_files(tables, params):
+    """Tables as CSV, with the model's name in place of a local path."""
+    files = {}
+    for kind, frames in tables.items():
+        for mode, df in frames.items():
+            if df is None or df.empty:
+                continue
+            if "model" in df.columns:
+                df = df.assign(model=params["model"])
+            files[f"{kind}_{mode}.csv"] = df.to_csv(index=False, lineterminator="\n")
+    return files
+
+
+def serve(requests, answers):
+    def send(message):
+        answers.write(json.dumps(message, sort_keys=True, allow_nan=False) + "\n")
+        answers.flush()
+
+    worker = None
+    for line in requests:
+        request = json.loads(line)
+        ident = request["id"]
+        try:
+            if worker is None:
+                worker = Worker(load_tool(), None)
+                logging.disable(logging.INFO)
+                # Without Dynamo's package the generator cannot write the DGD, and says so each time.
+                logging.getLogger(worker.tool.api.__name__.rpartition(".")[0]).setLevel(logging.ERROR)
+            worker.say = lambda text: send({"id": ident, "progress": text})
+            method = getattr(worker, request["method"])
+            send({"id": ident, "result": method(request["params"])})
+        except Refusal as exc:
+            send({"id": ident, "error": {"kind": exc.kind, "message": str(exc)}})
+        except (Exception, SystemExit) as exc:
+            logging.getLogger(__name__).error("%s", request["method"], exc_info=True)
+            send({"id": ident, "error": {"kind": type(exc).__name__, "message": str(exc)}})
+
+
+def main():
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    requests = os.fdopen(os.dup(0), "r", encoding="utf-8")
+    os.dup2(2, 1)
+    with open(os.devnull, "rb") as null:
+        os.dup2(null.fileno(), 0)
+    serve(requests, answers)
+
+
+if __name__ == "__main__":
+    main()
