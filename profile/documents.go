@@ -54,7 +54,8 @@ func Documents(file string, data []byte) ([]Document, error) {
 	var docs []Document
 	var problems Problems
 	dec := yaml.NewDecoder(bytes.NewReader(data))
-	for {
+	t := &tree{file: file}
+	for !t.full {
 		var node yaml.Node
 		err := dec.Decode(&node)
 		if errors.Is(err, io.EOF) {
@@ -68,13 +69,12 @@ func Documents(file string, data []byte) ([]Document, error) {
 		if isNull(root) {
 			continue
 		}
-		t := &tree{file: file}
 		root = t.resolve(root)
-		problems = append(problems, t.problems...)
 		if len(t.problems) == 0 {
 			docs = append(docs, newDocument(file, len(docs), root))
 		}
 	}
+	problems = append(t.problems, problems...)
 	for _, d := range docs {
 		problems = append(problems, d.nestedRequests()...)
 	}

@@ -21,6 +21,7 @@ func TestHostileFiles(t *testing.T) {
 	head := "apiVersion: nvidia.com/v1beta1\nkind: DynamoGraphDeploymentRequest\nmetadata: {name: x}\nspec:\n"
 	for _, c := range []struct{ name, data, want string }{
 		{"alias bomb", bomb.String(), "f.yaml:1: aliases expand to more than the 100000 values allowed"},
+		{"many alias bombs", strings.Repeat(bomb.String()+"---\n", 1000), "f.yaml:1: aliases expand to more than the 100000 values allowed"},
 		{"50 MB", strings.Repeat("x", 50<<20), "f.yaml: is 52428800 bytes, more than the 4194304 allowed"},
 		{"binary", "\x7fELF\x02\x01\x00\xff", "f.yaml: is binary: not UTF-8 text"},
 		{"text with a NUL", "a: b\nc: \x00", "f.yaml:2: is binary: holds byte 0x00"},

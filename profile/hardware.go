@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// HardwareFileVersion is the apiVersion of a hardware file; its kind is Hardware.
-const HardwareFileVersion = "dynamo-cmp.github.io/v1"
+// hardwareFileVersion is the apiVersion of a hardware file; its kind is Hardware.
+const hardwareFileVersion = "dynamo-cmp.github.io/v1"
 
 // HardwareFile is hardware.yaml: the GPUs of a cluster, for the DGDRs that do not
 // say them. Fields it leaves out are zero.
@@ -26,8 +26,8 @@ func ParseHardware(file string, data []byte) (*HardwareFile, error) {
 	}
 	d := newDecoder(docs[0])
 	root := d.object("", docs[0].Root)
-	if v := root.string("apiVersion"); v != HardwareFileVersion {
-		d.problem("apiVersion", "must be %s, is %s", HardwareFileVersion, quote(v))
+	if v := root.string("apiVersion"); v != hardwareFileVersion {
+		d.problem("apiVersion", "must be %s, is %s", hardwareFileVersion, quote(v))
 	}
 	if v := root.string("kind"); v != "Hardware" {
 		d.problem("kind", "must be Hardware, is %s", quote(v))
@@ -132,5 +132,5 @@ func hardwareExample(h Hardware) string {
 	spec:
 	  gpuSku: %s
 	  totalGpus: %d
-	  numGpusPerNode: %d`, HardwareFileVersion, h.GPUSKU, h.TotalGPUs, h.GPUsPerNode)
+	  numGpusPerNode: %d`, hardwareFileVersion, h.GPUSKU, h.TotalGPUs, h.GPUsPerNode)
 }

@@ -3,6 +3,7 @@ package profile
 import (
 	"bytes"
 	"encoding/json"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -69,18 +70,56 @@ func anys[T any](in []T) []any {
 func TestResultsMatchSchema(t *testing.T) {
 	schema, err := validator.NewCompiler().Compile(schemaFile)
 	require.NoError(t, err)
-	results, err := filepath.Glob("testdata/*.result.json")
-	require.NoError(t, err)
-	for _, path := range results {
-		data, err := os.ReadFile(path)
-		require.NoError(t, err)
-		require.NoError(t, validateJSON(t, schema, data), path)
-	}
 	data, err := fullResult().Encode()
 	require.NoError(t, err)
 	require.NoError(t, validateJSON(t, schema, data))
 	require.Error(t, validateJSON(t, schema, bytes.Replace(data, []byte(`"reason"`), []byte(`"reasons"`), 1)))
 	require.Error(t, validateJSON(t, schema, bytes.Replace(data, []byte(`"simulated"`), []byte(`"guessed"`), 1)))
+}
+
+// TestStoredResultsMatchSchema validates what the real profiler left in the
+// example's store.
+func TestStoredResultsMatchSchema(t *testing.T) {
+	schema, err := validator.NewCompiler().Compile(schemaFile)
+	require.NoError(t, err)
+	found := 0
+	err = filepath.WalkDir("../examples", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err == nil && bytes.HasPrefix(data, []byte("{")) && bytes.Contains(data, []byte(`"schema": "`+ResultSchema+`"`)) {
+			found++
+			require.NoError(t, validateJSON(t, schema, data), path)
+			_, err = ParseResult(data)
+			require.NoError(t, err, path)
+		}
+		return err
+	})
+	require.NoError(t, err)
+	if found == 0 {
+		t.Skip("the example has no store yet")
+	}
+}
+
+// TestExamplesParse reads the example's requests with its hardware file.
+func TestExamplesParse(t *testing.T) {
+	data, err := os.ReadFile("../examples/gitops-repo/hardware.yaml")
+	require.NoError(t, err)
+	hardware, err := ParseHardware("hardware.yaml", data)
+	require.NoError(t, err)
+	paths, err := filepath.Glob("../examples/gitops-repo/apps/*/dgdr.yaml")
+	require.NoError(t, err)
+	require.Len(t, paths, 3)
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		require.NoError(t, err)
+		docs, err := Documents(path, data)
+		require.NoError(t, err)
+		req, err := Parse(docs[0], Defaults{Hardware: hardware})
+		require.NoError(t, err)
+		t.Log(path, req.Inputs().Key(), req.Warnings)
+	}
 }
 
 func validateJSON(t *testing.T, schema *validator.Schema, data []byte) error {

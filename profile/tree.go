@@ -9,14 +9,14 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// tree checks one document and resolves its aliases and merge keys. Everything
-// it finds wrong is in problems.
+// tree checks the documents of one file and resolves their aliases and merge
+// keys. Everything it finds wrong is in problems.
 type tree struct {
 	file     string
 	problems Problems
 	open     []*yaml.Node // anchors being expanded, to see cycles
 	copied   int          // values that expansion made
-	full     bool         // the expansion cap is reported
+	full     bool         // a cap is reached and reported: read no further
 }
 
 // resolve returns the document without aliases and merge keys.
