@@ -40,15 +40,18 @@ func (l *layout) String() string {
 	return layoutPrefix + l.dir
 }
 
-func (l *layout) manifest(_ context.Context, d Digest) ([]byte, error) {
-	return l.read(path.Join(blobsDir, d.hex()), maxManifest)
+func (l *layout) manifest(ctx context.Context, d Digest) ([]byte, error) {
+	return l.read(ctx, path.Join(blobsDir, d.hex()), maxManifest)
 }
 
-func (l *layout) blob(_ context.Context, d Digest, limit int64) ([]byte, error) {
-	return l.read(path.Join(blobsDir, d.hex()), limit)
+func (l *layout) blob(ctx context.Context, d Digest, limit int64) ([]byte, error) {
+	return l.read(ctx, path.Join(blobsDir, d.hex()), limit)
 }
 
-func (l *layout) read(name string, limit int64) ([]byte, error) {
+func (l *layout) read(ctx context.Context, name string, limit int64) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	root, err := os.OpenRoot(l.dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("the directory does not exist: %w", ErrNotFound)
@@ -64,8 +67,8 @@ func (l *layout) read(name string, limit int64) ([]byte, error) {
 	return data, err
 }
 
-func (l *layout) find(_ context.Context, tag string) (Digest, error) {
-	data, err := l.read(indexFile, maxIndex)
+func (l *layout) find(ctx context.Context, tag string) (Digest, error) {
+	data, err := l.read(ctx, indexFile, maxIndex)
 	if err != nil {
 		return "", err
 	}

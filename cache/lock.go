@@ -61,6 +61,9 @@ func ParseLock(file string, data []byte) (*Lock, error) {
 	return lock, nil
 }
 
+// maxLockProblems is how many problems of one file are worth reading.
+const maxLockProblems = 50
+
 // lockDecoder turns YAML nodes into a Lock and collects what is wrong with them.
 type lockDecoder struct {
 	file     string
@@ -76,11 +79,8 @@ func (d *lockDecoder) lock(root *yaml.Node) *Lock {
 	if fields == nil {
 		return nil
 	}
-	for field, want := range map[string]string{"apiVersion": lockAPIVersion, "kind": lockKind} {
-		if got := d.text(fields, field, root, ""); got != "" && got != want {
-			d.problem(fields[field], field, "is %q, this version reads %q", shorten(got), want)
-		}
-	}
+	d.constant(fields, "apiVersion", lockAPIVersion, root)
+	d.constant(fields, "kind", lockKind, root)
 	lock := &Lock{}
 	list := fields["profiles"]
 	if list == nil {
@@ -93,6 +93,10 @@ func (d *lockDecoder) lock(root *yaml.Node) *Lock {
 	}
 	lines := map[string]int{}
 	for i, item := range list.Content {
+		if len(d.problems) >= maxLockProblems {
+			d.problem(item, "profiles", "has more problems")
+			break
+		}
 		path := fmt.Sprintf("profiles[%d]", i)
 		e := d.entry(item, path)
 		if first, ok := lines[e.Name]; ok && e.Name != "" {
@@ -103,6 +107,12 @@ func (d *lockDecoder) lock(root *yaml.Node) *Lock {
 		lock.Profiles = append(lock.Profiles, e)
 	}
 	return lock
+}
+
+func (d *lockDecoder) constant(fields map[string]*yaml.Node, field, want string, root *yaml.Node) {
+	if got := d.text(fields, field, root, ""); got != "" && got != want {
+		d.problem(fields[field], field, "is %q, this version reads %q", shorten(got), want)
+	}
 }
 
 func (d *lockDecoder) entry(item *yaml.Node, path string) LockEntry {
@@ -135,7 +145,7 @@ func (e LockEntry) values() []string {
 
 func checkEntryField(field, value string) error {
 	switch field {
-	case "key", "result":
+	case "key", "result": // both are a SHA-256
 		_, err := ParseDigest(value)
 		return err
 	case "confidence":

@@ -22,7 +22,7 @@ import (
 )
 
 // maxLock is the size of some thousand entries.
-const maxLock = 4 << 20
+const maxLock = 1 << 20
 
 // UpdateLock writes the entries into the lock file of dir. Entries of other names
 // stay as they are, comments too; the list is sorted by name. Writers take turns,
@@ -31,6 +31,11 @@ const maxLock = 4 << 20
 func UpdateLock(ctx context.Context, dir string, entries []LockEntry) (err error) {
 	if len(entries) == 0 {
 		return nil
+	}
+	for _, e := range entries {
+		if err := e.check(); err != nil {
+			return fmt.Errorf("locking request %q: %w", shorten(e.Name), err)
+		}
 	}
 	unlock, err := lockDir(ctx, dir)
 	if err != nil {
@@ -89,7 +94,7 @@ func mergeLock(file string, old []byte, entries []LockEntry) ([]byte, error) {
 	if err := errors.Join(enc.Encode(doc), enc.Close()); err != nil {
 		return nil, fmt.Errorf("encoding %s: %w", file, err)
 	}
-	// What cannot be read back is not written.
+	// What cannot be read back is not written, whatever the encoder made of it.
 	if _, err := ParseLock(file, b.Bytes()); err != nil {
 		return nil, fmt.Errorf("updating lock: %w", err)
 	}
@@ -113,6 +118,19 @@ func editLock(list *yaml.Node, entries []LockEntry) {
 	slices.SortStableFunc(list.Content, func(a, b *yaml.Node) int {
 		return cmp.Compare(mapValue(a, "name").Value, mapValue(b, "name").Value)
 	})
+}
+
+func (e LockEntry) check() error {
+	for i, field := range entryFields() {
+		value := e.values()[i]
+		if value == "" {
+			return fmt.Errorf("%s: is empty", field)
+		}
+		if err := checkEntryField(field, value); err != nil {
+			return fmt.Errorf("%s: %w", field, err)
+		}
+	}
+	return nil
 }
 
 func newEntry(e LockEntry) *yaml.Node {

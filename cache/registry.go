@@ -44,7 +44,7 @@ func newRegistry(ref string, insecure bool) (*registry, error) {
 		return nil, errors.New("opening store: a reference holds no credentials and no digest; to sign in, use docker login or its config.json")
 	}
 	host, _, ok := strings.Cut(ref, "/")
-	if !ok || !strings.ContainsAny(host, ".:") && host != "localhost" {
+	if !ok || strings.Contains(ref, "//") || !strings.ContainsAny(host, ".:") && host != "localhost" {
 		return nil, fmt.Errorf("opening store %q: is neither oci-layout:PATH nor REGISTRY/REPOSITORY", shorten(ref))
 	}
 	var opts []name.Option
@@ -106,7 +106,7 @@ func (r *registry) fetch(ctx context.Context, kind, ref string, limit int64) ([]
 	defer cancel()
 	client, err := r.authenticated(ctx)
 	if err != nil {
-		return nil, describe(err)
+		return nil, describe(ctx, err)
 	}
 	u := url.URL{Scheme: r.repo.Scheme(), Host: r.repo.RegistryStr(), Path: "/v2/" + r.repo.RepositoryStr() + "/" + kind + "/" + ref}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
@@ -118,18 +118,18 @@ func (r *registry) fetch(ctx context.Context, kind, ref string, limit int64) ([]
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return nil, describe(err)
+		return nil, describe(ctx, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusNotFound {
 		return nil, fmt.Errorf("%s: %w", ref, ErrNotFound)
 	}
 	if err := transport.CheckError(resp, http.StatusOK); err != nil {
-		return nil, describe(err)
+		return nil, describe(ctx, err)
 	}
 	data, err := readAll(resp.Body, min(max(resp.ContentLength, 0), limit), limit)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", ref, describe(err))
+		return nil, fmt.Errorf("reading %s: %w", ref, describe(ctx, err))
 	}
 	return data, nil
 }
@@ -176,7 +176,7 @@ func (r *registry) put(ctx context.Context, a *artifact, tag string) error {
 		return err
 	}
 	if err := pusher.Push(ctx, r.repo.Digest(string(a.digest)), img); err != nil {
-		return describe(err)
+		return describe(ctx, err)
 	}
 	switch _, err := r.find(ctx, tag); {
 	case err == nil:
@@ -184,12 +184,15 @@ func (r *registry) put(ctx context.Context, a *artifact, tag string) error {
 	case !errors.Is(err, ErrNotFound):
 		return err
 	}
-	return describe(pusher.Put(ctx, r.repo.Tag(tag), img))
+	return describe(ctx, pusher.Put(ctx, r.repo.Tag(tag), img))
 }
 
 // describe drops from an error what does not belong in a message: addresses that a
 // redirect signed, and pages of HTML.
-func describe(err error) error {
+func describe(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err() // and not the error of one of the attempts that it ended
+	}
 	var status *transport.Error
 	if errors.As(err, &status) {
 		return errors.New(statusText(status))
