@@ -1,6 +1,8 @@
 package profile
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"path"
 	"regexp"
 	"slices"
@@ -166,23 +168,36 @@ func longestComponent(s *Spec) string {
 const maxCombinedName = 45
 
 // DGDName is the name of the deployment: that of overrides.dgd where it has one,
-// else the request's with -dgd, as Dynamo's operator names it.
+// else the request's with -dgd, as Dynamo's operator names it. A request name
+// that is too long for that is cut and carries a hash of the whole.
 func (r *Request) DGDName() string {
 	meta, _ := r.Spec.Overrides.DGD["metadata"].(map[string]any)
 	if name, _ := meta["name"].(string); name != "" {
 		return name
 	}
-	return r.Name + "-dgd"
+	const suffix = "-dgd"
+	room := maxCombinedName - len(longestComponent(&r.Spec)) - len(suffix)
+	if len(r.Name) <= room {
+		return r.Name + suffix
+	}
+	sum := sha256.Sum256([]byte(r.Name))
+	hash := "-" + hex.EncodeToString(sum[:4])
+	return strings.TrimRight(r.Name[:room-len(hash)], "-.") + hash + suffix
 }
 
+// checkNameLength refuses a deployment name that the author chose and that leaves
+// no room for a component's, and tells of one that was cut for it.
 func (d *decoder) checkNameLength(req *Request) {
+	const chosen = "spec.overrides.dgd.metadata.name"
 	name, component := req.DGDName(), longestComponent(&req.Spec)
-	at := "metadata.name"
-	if d.has("spec.overrides.dgd.metadata.name") {
-		at = "spec.overrides.dgd.metadata.name"
+	if !d.has(chosen) {
+		if name != req.Name+"-dgd" && req.Name != "" {
+			d.warn("metadata.name", "is too long for the names that Dynamo makes of it; the deployment is called %s", name)
+		}
+		return
 	}
-	if n := len(name) + len(component); req.Name != "" && n > maxCombinedName && !d.hasProblem(at) {
-		d.problem(at, "deployment name %s and component name %s have %d characters together, %d are allowed; shorten the name by %d",
+	if n := len(name) + len(component); n > maxCombinedName && !d.hasProblem(chosen) {
+		d.problem(chosen, "deployment name %s and component name %s have %d characters together, %d are allowed; shorten the name by %d",
 			quote(name), component, n, maxCombinedName, n-maxCombinedName)
 	}
 }
