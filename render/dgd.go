@@ -97,6 +97,11 @@ func (a *assembly) roleOrder() []profile.RoleName {
 
 // materialize applies what comes after generation, in Dynamo's order.
 func (a *assembly) materialize(dgd object) (object, error) {
+	dgd, warnings, err := applyOverride(dgd, a.req)
+	a.warnings = append(a.warnings, warnings...)
+	if err != nil {
+		return nil, err
+	}
 	a.clampContext(dgd)
 	if err := a.trustRemoteCode(dgd); err != nil {
 		return nil, err

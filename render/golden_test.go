@@ -32,12 +32,6 @@ func pending() map[string]string {
 		"m-pvc-mocker-vllm":                                 "mocker",
 		"m-sku-v100-naive-mocker":                           "mocker",
 		"dyn-3b-rapid-supported-planner-rapid-sweep-mocker": "mocker",
-
-		"m-moe-dsr1-h200-sglang32-trc-override": "overrides",
-		"m-moe-dsv3-h200-sglang32-planner-sla":  "overrides",
-		"m-override-planner-v1alpha1-vllm":      "overrides",
-		"m-override-untyped-vllm":               "overrides",
-		"m-override-v1beta1-vllm":               "overrides",
 	}
 }
 
@@ -60,8 +54,7 @@ func TestGoldens(t *testing.T) {
 			require.NoError(t, comparison.Compare(dir, goldenOutput(t, dir, data)))
 		})
 	}
-	// conversion-leftovers is for the pending overrides.
-	require.Subset(t, []string{"conversion-leftovers"}, comparison.Dead(), "rules that no golden needs")
+	require.Empty(t, comparison.Dead(), "rules that no golden needs")
 }
 
 // goldenOutput renders a golden's DGDR with its captured pick.
