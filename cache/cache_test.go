@@ -283,20 +283,3 @@ func readDir(t testing.TB, dir string) []string {
 	}
 	return names
 }
-
-func TestOpenRefuses(t *testing.T) {
-	for ref, want := range map[string]string{
-		"":                          `opening store "": is neither oci-layout:PATH nor REGISTRY/REPOSITORY`,
-		"oci-layout:":               `opening store "oci-layout:": the path is empty`,
-		"profiles":                  `opening store "profiles": is neither oci-layout:PATH nor REGISTRY/REPOSITORY`,
-		"team/profiles":             `opening store "team/profiles": is neither oci-layout:PATH nor REGISTRY/REPOSITORY`,
-		"http://host.example/x":     `opening store "http://host.example/x": is neither oci-layout:PATH nor REGISTRY/REPOSITORY`,
-		"me:secret@host.example/x":  "opening store: a reference holds no credentials and no digest; to sign in, use docker login or its config.json",
-		"oci://me:s@host.example/x": "opening store: a reference holds no credentials and no digest; to sign in, use docker login or its config.json",
-	} {
-		_, err := Open(ref, Options{})
-		require.EqualError(t, err, want)
-	}
-	_, err := Open("host.example/UPPER:latest", Options{})
-	require.ErrorContains(t, err, "opening store: ")
-}
