@@ -58,6 +58,7 @@ func applyOverride(dgd map[string]any, req *profile.Request) (merged map[string]
 	if o.version == alphaVersion {
 		o.checkPartial()
 		o.translate()
+		o.checkTranslated()
 	} else {
 		patches := o.takePatches()
 		o.checkPartial()
@@ -132,6 +133,17 @@ func (o *override) checkPartial() {
 			message = "unknown field in v1beta1; to override v1alpha1 services, set apiVersion: " + alphaVersion
 		}
 		o.problem(f.path, "%s", message)
+	}
+}
+
+// checkTranslated finds what v1alpha1 admits and v1beta1 does not, such as an
+// environment variable given twice.
+func (o *override) checkTranslated() {
+	if len(o.problems) > 0 {
+		return
+	}
+	for _, f := range o.api.check(betaVersion, "", o.partial, true) {
+		o.problem("spec", "in v1beta1, %s: %s", f.path, f.message)
 	}
 }
 

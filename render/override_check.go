@@ -16,7 +16,7 @@ func (o *override) checkMerged(merged object) {
 	}
 	for _, f := range o.api.check(betaVersion, "", merged, false) {
 		if !known[f] {
-			o.problem("spec", "the merged deployment's %s %s", f.path, f.message)
+			o.problem("spec", "in the merged deployment, %s: %s", f.path, f.message)
 		}
 	}
 	if spec, _ := merged["spec"].(object); spec["restart"] != nil {

@@ -83,6 +83,10 @@ func (c *schemaCheck) list(path string, n *schemaNode, l []any) {
 	if n.MaxItems > 0 && len(l) > n.MaxItems {
 		c.fault(path, "has %d items, more than the %d allowed", len(l), n.MaxItems)
 	}
+	if n.ListType != "map" { // its items replace others as they are
+		defer func(partial bool) { c.partial = partial }(c.partial)
+		c.partial = false
+	}
 	seen := map[string]int{}
 	for i, item := range l {
 		at := path + "[" + strconv.Itoa(i) + "]"
