@@ -40,7 +40,7 @@ bench: build venv ## speed and memory, beside what one would run otherwise
 	go test -run '^$$' -bench . -benchtime 5x ./...
 
 update: venv ## rewrite goldens and schemas; read the diff before committing it
-	go test ./... -run 'Golden|Schema|Script' -update
+	go test ./profile ./planner ./render ./cmd/dynamo-cmp -update
 
 # The demonstration works on a copy of the example repository from which results
 # and locks are taken out: the first run profiles, later ones find everything.

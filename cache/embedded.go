@@ -10,17 +10,18 @@ const embeddedDir = ".dynamo-cmp/store"
 
 // Embedded is the reference of the store that a repository carries: the nearest
 // .dynamo-cmp/store at dir (a slash path below root) or above it, never above
-// root; where there is none, the one to be made at root.
+// root and never through a symbolic link that leaves it; where there is none,
+// the one to be made at root.
 func Embedded(root, dir string) string {
-	at := filepath.Join(root, filepath.FromSlash(dir))
-	for {
+	confined, err := os.OpenRoot(root)
+	if err != nil {
+		return layoutPrefix + filepath.Join(root, embeddedDir) // opening it says why
+	}
+	defer confined.Close()
+	for at := filepath.FromSlash(dir); ; at = filepath.Dir(at) {
 		store := filepath.Join(at, embeddedDir)
-		if info, err := os.Stat(store); err == nil && info.IsDir() {
-			return layoutPrefix + store
+		if info, err := confined.Stat(store); err == nil && info.IsDir() || at == "." {
+			return layoutPrefix + filepath.Join(root, store)
 		}
-		if at == filepath.Clean(root) || at == filepath.Dir(at) {
-			return layoutPrefix + filepath.Join(root, embeddedDir)
-		}
-		at = filepath.Dir(at)
 	}
 }

@@ -10,7 +10,6 @@ package render
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
 )
@@ -46,6 +45,9 @@ func Build(ctx context.Context, src *Source, lookup Lookup) ([]byte, error) {
 		}
 		objs, warnings, err := Manifests(doc.request, answers[doc.request])
 		src.Warnings = append(src.Warnings, warnings...)
+		for _, w := range answers[doc.request].Result.Warnings {
+			src.Warnings = append(src.Warnings, doc.request.Problem("", w))
+		}
 		if err != nil {
 			problems = append(problems, doc.problems(err)...)
 			continue
@@ -60,7 +62,7 @@ func Build(ctx context.Context, src *Source, lookup Lookup) ([]byte, error) {
 	}
 	if len(stream) == 0 {
 		// Empty output would tell Argo CD to prune everything it deployed before.
-		return nil, fmt.Errorf("%s: nothing to render: the directory holds no Kubernetes manifest", src.Dir)
+		return nil, profile.Problems{{File: src.Dir, Message: "nothing to render: the directory holds no Kubernetes manifest"}}
 	}
 	return encode(stream)
 }

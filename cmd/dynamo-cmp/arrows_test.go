@@ -1,0 +1,66 @@
+package main
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const module = "github.com/dynamo-cmp/dynamo-cmp/"
+
+// arrows are all imports between the packages of this module. A new one is a
+// change of design: it belongs in the commit that explains it.
+var arrows = map[string][]string{
+	"cmd/dynamo-cmp":            {"cache", "profile", "render"},
+	"cmd/dynamo-profile-runner": {"cache", "profile", "profile/rapid", "render"},
+	"render":                    {"planner", "profile"},
+	"render/rendertest":         {"profile"},
+	"planner":                   {"profile"},
+	"cache":                     {"profile"},
+	"profile/rapid":             {"profile"},
+	"profile":                   nil,
+}
+
+func TestArrows(t *testing.T) {
+	out := goList(t, "-f", `{{.ImportPath}} {{join .Imports " "}}`, "../../...")
+	got := map[string][]string{}
+	for line := range strings.Lines(out) {
+		words := strings.Fields(line)
+		pkg := strings.TrimPrefix(words[0], module)
+		got[pkg] = nil
+		for _, imported := range words[1:] {
+			if own, ok := strings.CutPrefix(imported, module); ok {
+				got[pkg] = append(got[pkg], own)
+			}
+		}
+	}
+	require.Equal(t, arrows, got)
+}
+
+// The plugin runs for every application at every commit, on whatever a pull
+// request holds: it links no cluster client, no profiler and nothing of Argo CD.
+func TestPluginLinksNoClusterClient(t *testing.T) {
+	deps := goList(t, "-deps", ".")
+	for dep := range strings.Lines(deps) {
+		for _, heavy := range []string{"k8s.io/client-go", "github.com/argoproj", module + "profile/"} {
+			require.False(t, strings.HasPrefix(dep, heavy), "dynamo-cmp links %s", dep)
+		}
+	}
+}
+
+// The vocabulary and the planner are values in, values out.
+func TestPureMeansNoInputOutput(t *testing.T) {
+	out := goList(t, "-f", `{{join .Imports "\n"}}`, "../../profile", "../../planner")
+	for imported := range strings.Lines(out) {
+		require.NotContains(t, []string{"os", "os/exec", "net/http", "time", "math/rand"}, strings.TrimSpace(imported))
+	}
+}
+
+func goList(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("go", append([]string{"list"}, args...)...).Output()
+	require.NoError(t, err)
+	return string(out)
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/dynamo-cmp/dynamo-cmp/cache"
+	"github.com/dynamo-cmp/dynamo-cmp/profile"
+	"github.com/dynamo-cmp/dynamo-cmp/render"
+)
+
+// resolver finds the result of a request: by the lock, which Git holds, and then
+// by digest in the store.
+type resolver struct {
+	dir   string // of the lock, below the repository root
+	lock  *cache.Lock
+	store *cache.Store
+	opts  generateOptions
+}
+
+func newResolver(tree *render.Tree, src *render.Source, o generateOptions) (*resolver, error) {
+	lock, err := readLock(tree, src.Dir)
+	if err != nil {
+		return nil, err
+	}
+	ref := o.store
+	if ref == "" {
+		ref = cache.Embedded(tree.Root(), src.Dir)
+	}
+	store, err := cache.Open(ref, cache.Options{LocalDir: o.cacheDir})
+	if err != nil {
+		return nil, &codedError{exitInput, fmt.Errorf("--store: %w", err)}
+	}
+	return &resolver{dir: src.Dir, lock: lock, store: store, opts: o}, nil
+}
+
+// readLock reads dynamo.lock of a directory; one without it locks nothing.
+func readLock(tree *render.Tree, dir string) (*cache.Lock, error) {
+	name := path.Join(dir, cache.LockFile)
+	data, err := tree.Read(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &cache.Lock{}, nil
+	}
+	if err != nil {
+		return nil, &codedError{exitInput, err}
+	}
+	return cache.ParseLock(name, data)
+}
+
+func (r *resolver) answer(ctx context.Context, req *profile.Request) (render.Answer, error) {
+	digest, err := r.digest(ctx, req)
+	if err != nil && r.opts.onMiss == "naive" && exitCode(err) == exitMiss {
+		return r.allowed(req, render.Answer{Result: naive(req)})
+	}
+	if err != nil {
+		return render.Answer{}, err
+	}
+	res, err := r.get(ctx, req, digest)
+	if err != nil {
+		return render.Answer{}, err
+	}
+	if key := req.Inputs().Key(); res.Inputs.Key() != key {
+		// The lock says that this result answers the key; its own inputs say otherwise.
+		return render.Answer{}, &codedError{exitTampered, fmt.Errorf("%s: request %q: result %s is for other inputs than its lock entry says (key %s, not %s); to lock the right one: %s",
+			where(req), req.Name, digest, res.Inputs.Key(), key, r.remedy())}
+	}
+	return r.allowed(req, render.Answer{Result: res, Digest: string(digest)})
+}
+
+// digest is the result that the lock names for the request as it stands now.
+func (r *resolver) digest(ctx context.Context, req *profile.Request) (cache.Digest, error) {
+	key := req.Inputs().Key()
+	entry, locked := r.lock.Entry(req.Name)
+	switch {
+	case locked && entry.Key == key:
+		return entry.Result, nil
+	case locked:
+		return "", r.stale(ctx, req, entry)
+	case r.opts.resolve == "key":
+		return r.find(ctx, req, key)
+	}
+	return "", &codedError{exitMiss, fmt.Errorf("%s: no profiling result is locked for request %q (key %s); to profile it: %s",
+		where(req), req.Name, short(string(key)), r.remedy())}
+}
+
+func (r *resolver) find(ctx context.Context, req *profile.Request, key profile.Key) (cache.Digest, error) {
+	digest, err := r.store.Find(ctx, key)
+	if errors.Is(err, cache.ErrNotFound) {
+		return "", &codedError{exitMiss, fmt.Errorf("%s: the store has no result for request %q (key %s); to profile it: %s",
+			where(req), req.Name, short(string(key)), r.remedy())}
+	}
+	if err != nil {
+		return "", &codedError{exitStore, fmt.Errorf("%s: request %q: %w", where(req), req.Name, err)}
+	}
+	return digest, nil
+}
+
+func (r *resolver) get(ctx context.Context, req *profile.Request, digest cache.Digest) (*profile.Result, error) {
+	res, err := r.store.Get(ctx, digest)
+	if err == nil {
+		return res, nil
+	}
+	err = fmt.Errorf("%s: request %q: %w", where(req), req.Name, err)
+	switch {
+	case errors.Is(err, cache.ErrTampered):
+		return nil, &codedError{exitTampered, err}
+	case errors.Is(err, cache.ErrNotFound):
+		return nil, &codedError{exitMiss, fmt.Errorf("%w; to profile it again: %s", err, r.remedy())}
+	}
+	return nil, &codedError{exitStore, err}
+}
+
+// stale says which inputs changed since the result was locked.
+func (r *resolver) stale(ctx context.Context, req *profile.Request, entry cache.LockEntry) error {
+	what := fmt.Sprintf("key %s, now %s", short(string(entry.Key)), short(string(req.Inputs().Key())))
+	if res, err := r.store.Get(ctx, entry.Result); err == nil {
+		if changes := profile.Changes(res.Inputs, req.Inputs()); len(changes) > 0 {
+			what = strings.Join(changes, ", ")
+		}
+	}
+	return &codedError{exitMiss, fmt.Errorf("%s: the locked result of request %q is for other inputs: %s; to profile it again: %s",
+		where(req), req.Name, what, r.remedy())}
+}
+
+// allowed applies the operator's policy to an answer.
+func (r *resolver) allowed(req *profile.Request, a render.Answer) (render.Answer, error) {
+	if len(r.opts.allow) == 0 || slices.Contains(r.opts.allow, string(a.Result.Confidence)) {
+		return a, nil
+	}
+	return render.Answer{}, &codedError{exitPolicy, fmt.Errorf("%s: request %q: its result is %s, and only %s may be rendered here (--allow)",
+		where(req), req.Name, a.Result.Confidence, strings.Join(r.opts.allow, ", "))}
+}
+
+func (r *resolver) remedy() string {
+	return "dynamo-profile-runner run " + r.dir
+}
+
+func where(req *profile.Request) string {
+	return fmt.Sprintf("%s:%d", req.File, req.Line)
+}
+
+// short keeps a digest recognisable in a line that people read.
+func short(digest string) string {
+	return digest[:min(len(digest), len("sha256:")+12)]
+}

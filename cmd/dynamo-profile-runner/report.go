@@ -1,0 +1,131 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"text/tabwriter"
+
+	"github.com/dynamo-cmp/dynamo-cmp/cache"
+	"github.com/dynamo-cmp/dynamo-cmp/profile"
+)
+
+// How a request came by its result.
+const (
+	statusHit      = "hit"
+	statusProfiled = "profiled"
+	statusFailed   = "failed"
+)
+
+// outcome is what became of a job: a result in the store and the lock, or err.
+type outcome struct {
+	job    job
+	status string
+	digest cache.Digest
+	result *profile.Result
+	err    error
+}
+
+// row is an outcome as both reports show it. Latencies are in milliseconds.
+type row struct {
+	Request              string             `json:"request"`
+	Path                 string             `json:"path"`
+	Status               string             `json:"status"`
+	Mode                 profile.Mode       `json:"mode,omitempty"`
+	Backend              profile.Backend    `json:"backend,omitempty"`
+	GPUs                 int                `json:"gpus,omitempty"`
+	TTFTMillis           float64            `json:"ttftMillis,omitempty"`
+	ITLMillis            float64            `json:"itlMillis,omitempty"`
+	TokensPerSecondByGPU float64            `json:"tokensPerSecondPerGpu,omitempty"`
+	Confidence           profile.Confidence `json:"confidence,omitempty"`
+	SLAMet               bool               `json:"slaMet"`
+	Key                  profile.Key        `json:"key,omitempty"`
+	Digest               cache.Digest       `json:"digest,omitempty"`
+	Warnings             []string           `json:"warnings,omitempty"`
+	Error                string             `json:"error,omitempty"`
+}
+
+func newRow(o outcome) row {
+	r := row{Path: o.job.rel, Status: o.status}
+	if req := o.job.req; req != nil {
+		r.Request, r.Path, r.Key = req.Name, req.File, req.Inputs().Key()
+		for _, w := range req.Warnings {
+			r.Warnings = append(r.Warnings, w.String())
+		}
+	}
+	if o.err != nil {
+		r.Status, r.Error = statusFailed, o.err.Error()
+	}
+	if res := o.result; res != nil {
+		r.Mode, r.Backend, r.GPUs = res.Pick.Mode, res.Pick.Backend, res.Pick.TotalGPUs
+		r.Confidence, r.SLAMet, r.Digest = res.Confidence, res.SLA.Met, o.digest
+		if m := res.Pick.Expected; m != nil {
+			r.TTFTMillis, r.ITLMillis, r.TokensPerSecondByGPU = m.TTFTMillis, m.ITLMillis, m.TokensPerSecondPerGPU
+		}
+		for _, w := range res.Warnings {
+			r.Warnings = append(r.Warnings, fmt.Sprintf("%s: %s", r.Path, w))
+		}
+	}
+	return r
+}
+
+// report prints every outcome: a table or JSON to stdout, what to know and what
+// went wrong to stderr.
+func report(stdout, stderr io.Writer, format string, outcomes []outcome) error {
+	rows := make([]row, len(outcomes))
+	for i, o := range outcomes {
+		rows[i] = newRow(o)
+	}
+	if format == "json" {
+		enc := json.NewEncoder(stdout)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		return enc.Encode(rows)
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	if err := writeTable(stdout, rows); err != nil {
+		return err
+	}
+	for _, r := range rows {
+		for _, w := range r.Warnings {
+			fmt.Fprintln(stderr, "warning:", w)
+		}
+	}
+	for _, r := range rows {
+		if r.Error != "" {
+			fmt.Fprintln(stderr, r.Error)
+		}
+	}
+	return nil
+}
+
+func writeTable(w io.Writer, rows []row) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, "REQUEST\tRESULT\tMODE\tBACKEND\tGPUS\tTTFT ms\tITL ms\tTOKENS/S/GPU\tCONFIDENCE")
+	for _, r := range rows {
+		name := r.Request
+		if name == "" {
+			name = r.Path
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, r.Status, orDash(string(r.Mode)), orDash(string(r.Backend)),
+			number(float64(r.GPUs), 0), number(r.TTFTMillis, 0), number(r.ITLMillis, 1), number(r.TokensPerSecondByGPU, 0), orDash(string(r.Confidence)))
+	}
+	return tw.Flush()
+}
+
+func number(v float64, decimals int) string {
+	if v == 0 {
+		return "-"
+	}
+	return strconv.FormatFloat(v, 'f', decimals, 64)
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}

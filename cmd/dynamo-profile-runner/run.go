@@ -1,0 +1,309 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/dynamo-cmp/dynamo-cmp/cache"
+	"github.com/dynamo-cmp/dynamo-cmp/profile"
+	"github.com/dynamo-cmp/dynamo-cmp/profile/rapid"
+)
+
+// A profiler answers inputs. modelDir is a local directory whose config.json
+// describes the model, or empty.
+type profiler interface {
+	Profile(ctx context.Context, in profile.Inputs, modelDir string) (*profile.Result, []profile.File, error)
+}
+
+type runOptions struct {
+	store        string
+	force        bool
+	jobs         int
+	output       string
+	modelConfigs []string
+	python       string
+}
+
+func newRunCommand() *cobra.Command {
+	var o runOptions
+	cmd := &cobra.Command{
+		Use:   "run PATH...",
+		Short: "Answer every request below the paths",
+		Long: `run finds the DGDRs in the given files, directories and everything below them, and
+gives each a profiling result: the one that is locked, or that the store has for its
+key, or a new one. Every result is pushed to the store and pinned in the dynamo.lock
+beside its DGDR. What fails stops no other request.
+
+stdout gets the table of results; progress and errors go to stderr.`,
+		Example: `  # one application; commit the dynamo.lock that this writes
+  dynamo-profile-runner run apps/llama-70b
+
+  # everything in the repository, two simulations at a time, results in a registry
+  dynamo-profile-runner run . --jobs 2 --store registry.example.com/dynamo/profiles
+
+  # a model that AIConfigurator does not ship: DIR/<org>/<name>/config.json
+  dynamo-profile-runner run apps/llama-70b --model-config platform/model-configs
+
+  # profile again although there is a result, after an upgrade of AIConfigurator
+  dynamo-profile-runner run apps/llama-70b --force`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return &usageError{errors.New("run needs a path; to profile everything below the working directory: dynamo-profile-runner run .")}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
+			jobs, findErr := findJobs(cmd.Context(), args)
+			progress := newProgress(cmd.ErrOrStderr())
+			outcomes := run(cmd.Context(), jobs, o, progress)
+			progress.close()
+			if err := report(cmd.OutOrStdout(), cmd.ErrOrStderr(), o.output, outcomes); err != nil {
+				return err
+			}
+			return errors.Join(findErr, failed(outcomes))
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.store, "store", "", "where results go: oci-layout:PATH or REGISTRY/REPO (default: the nearest .dynamo-cmp/store at or above the DGDR, or one at the repository root)")
+	flags.BoolVar(&o.force, "force", false, "profile again even where there is a result")
+	flags.IntVar(&o.jobs, "jobs", min(2, runtime.NumCPU()), "requests profiled at once; each takes a core and 1-2 GiB")
+	flags.StringVar(&o.output, "output", "text", "text or json")
+	flags.StringSliceVar(&o.modelConfigs, "model-config", nil, "directories with config.json files of models that AIConfigurator does not ship, as <org>/<name>/config.json")
+	flags.StringVar(&o.python, "python", defaultPython(), "a Python that has AIConfigurator installed")
+	return cmd
+}
+
+func (o runOptions) check() error {
+	if !slices.Contains([]string{"text", "json"}, o.output) {
+		return &usageError{fmt.Errorf("--output: unknown value %q, want text or json", o.output)}
+	}
+	if o.jobs < 1 {
+		return &usageError{fmt.Errorf("--jobs: must be at least 1, is %d", o.jobs)}
+	}
+	return nil
+}
+
+// defaultPython is the one that make venv prepared, beside the working directory
+// or the binary's, else whatever PATH has.
+func defaultPython() string {
+	candidates := []string{filepath.Join(".venv", "bin", "python")}
+	if exe, err := os.Executable(); err == nil {
+		candidates = append(candidates, filepath.Join(filepath.Dir(exe), "..", ".venv", "bin", "python"))
+	}
+	for _, c := range candidates {
+		if _, err := os.Stat(c); err == nil {
+			return c
+		}
+	}
+	return "python3"
+}
+
+// run answers the jobs, at most o.jobs at once, and returns their outcomes in the
+// order of the jobs.
+func run(ctx context.Context, jobs []job, o runOptions, progress *progress) []outcome {
+	rapidProfiler := rapid.New(rapid.Options{
+		Python:       o.python,
+		ModelConfigs: o.modelConfigs,
+		Jobs:         o.jobs,
+		Progress:     progress.step,
+	})
+	defer rapidProfiler.Close()
+	r := runner{opts: o, rapid: rapidProfiler, progress: progress}
+	outcomes := make([]outcome, len(jobs))
+	progress.total(len(jobs))
+	var group errgroup.Group
+	group.SetLimit(o.jobs)
+	for _, i := range byTables(jobs) {
+		group.Go(func() error {
+			outcomes[i] = r.answer(ctx, jobs[i])
+			progress.finish(outcomes[i])
+			return nil
+		})
+	}
+	group.Wait() // failures are outcomes
+	return outcomes
+}
+
+// byTables orders jobs so that those which need the same performance tables
+// follow each other, and a worker loads them once.
+func byTables(jobs []job) []int {
+	tables := func(i int) string {
+		if jobs[i].req == nil {
+			return ""
+		}
+		in := jobs[i].req.Inputs()
+		return in.Hardware.System + " " + string(in.Backend)
+	}
+	order := make([]int, len(jobs))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		if ta, tb := tables(a), tables(b); ta < tb {
+			return -1
+		} else if ta > tb {
+			return 1
+		}
+		return 0
+	})
+	return order
+}
+
+// failed is the error that says how many requests have no result, or nil.
+func failed(outcomes []outcome) error {
+	n := 0
+	for _, o := range outcomes {
+		if o.err != nil {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d without a result", n, len(outcomes))
+}
+
+type runner struct {
+	opts     runOptions
+	rapid    profiler
+	progress *progress
+}
+
+// answer gives one request its result, in the store and in the lock.
+func (r *runner) answer(ctx context.Context, j job) outcome {
+	if j.problem != nil {
+		return outcome{job: j, err: j.problem}
+	}
+	if err := ctx.Err(); err != nil {
+		return outcome{job: j, err: fmt.Errorf("%s: not started: %w", j.req.File, err)}
+	}
+	key := j.req.Inputs().Key()
+	r.progress.start(key, j.req.Name)
+	o, err := r.result(ctx, j, key)
+	o.job = j
+	if err != nil {
+		o.err = fmt.Errorf("%s:%d: request %q: %w", j.req.File, j.req.Line, j.req.Name, err)
+		return o
+	}
+	entry := cache.LockEntry{
+		Name:       j.req.Name,
+		Key:        key,
+		Result:     o.digest,
+		Confidence: o.result.Confidence,
+		Profiler:   o.result.Provenance.Tool + " " + o.result.Provenance.ToolVersion,
+	}
+	if err := cache.UpdateLock(ctx, j.dir, []cache.LockEntry{entry}); err != nil {
+		o.err = fmt.Errorf("%s:%d: request %q: %w", j.req.File, j.req.Line, j.req.Name, err)
+	}
+	return o
+}
+
+// result is the stored answer to the request, or a new one.
+func (r *runner) result(ctx context.Context, j job, key profile.Key) (outcome, error) {
+	store, err := r.open(j)
+	if err != nil {
+		return outcome{}, err
+	}
+	if !r.opts.force {
+		digest, res, err := stored(ctx, store, j, key)
+		if err == nil {
+			return outcome{status: statusHit, digest: digest, result: res}, nil
+		}
+		if !errors.Is(err, cache.ErrNotFound) {
+			return outcome{}, err
+		}
+	}
+	if j.req.Spec.SearchStrategy == profile.StrategyThorough {
+		return outcome{}, errors.New("searchStrategy thorough needs a profiler that deploys candidates on a cluster, which this version does not have; to get a simulated answer now: set spec.searchStrategy: rapid")
+	}
+	res, files, err := r.rapid.Profile(ctx, j.req.Inputs(), modelDir(j.req))
+	if err != nil {
+		return outcome{}, err
+	}
+	digest, err := store.Put(ctx, res, files)
+	if err != nil {
+		return outcome{}, err
+	}
+	return outcome{status: statusProfiled, digest: digest, result: res}, nil
+}
+
+// open is the store of the job's repository. It keeps no local copies: a hit has
+// to be in the store, where others read it.
+func (r *runner) open(j job) (*cache.Store, error) {
+	ref := r.opts.store
+	if ref == "" {
+		ref = cache.Embedded(j.root, j.rel)
+	}
+	return cache.Open(ref, cache.Options{})
+}
+
+// stored is the result that the lock names for the key, else the one that the
+// store has for it, else an error that is cache.ErrNotFound.
+func stored(ctx context.Context, store *cache.Store, j job, key profile.Key) (cache.Digest, *profile.Result, error) {
+	digest, err := locked(j, key)
+	if err != nil {
+		return "", nil, err
+	}
+	if digest != "" {
+		res, err := store.Get(ctx, digest)
+		if err == nil || !errors.Is(err, cache.ErrNotFound) {
+			return digest, res, err
+		}
+	}
+	digest, err = store.Find(ctx, key)
+	if err != nil {
+		return "", nil, err
+	}
+	res, err := store.Get(ctx, digest)
+	if err == nil && res.Inputs.Key() != key {
+		return "", nil, fmt.Errorf("%s: the tag of key %s names result %s, which is for key %s: %w", store, key, digest, res.Inputs.Key(), cache.ErrTampered)
+	}
+	return digest, res, err
+}
+
+// locked is the digest that the lock has for the key, or empty.
+func locked(j job, key profile.Key) (cache.Digest, error) {
+	data, err := os.ReadFile(filepath.Join(j.dir, cache.LockFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	lock, err := cache.ParseLock(filepath.Join(j.rel, cache.LockFile), data)
+	if err != nil {
+		return "", err
+	}
+	if entry, ok := lock.Entry(j.req.Name); ok && entry.Key == key {
+		return entry.Result, nil
+	}
+	return "", nil
+}
+
+// modelDir is where the request's model cache is mounted here, if its config.json
+// can be read, as Dynamo's profiler looks for it.
+func modelDir(req *profile.Request) string {
+	mc := req.Spec.ModelCache
+	if mc == nil || mc.PVCModelPath == "" {
+		return ""
+	}
+	dir := mc.PVCModelPath
+	if rel, err := filepath.Rel(mc.PVCMountPath, dir); err != nil || !filepath.IsLocal(rel) {
+		dir = filepath.Join(mc.PVCMountPath, dir)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "config.json")); err != nil {
+		return ""
+	}
+	return dir
+}
