@@ -10,7 +10,8 @@ import (
 
 // findModel is the directory whose config.json describes the model, or "" where
 // only AIConfigurator can know it. modelDir wins over the other directories.
-func findModel(model, modelDir string, dirs []string) (string, error) {
+// scratch is where a directory may be made for a file that stands alone.
+func findModel(model, modelDir string, dirs []string, scratch func() (string, error)) (string, error) {
 	if hasConfig(modelDir) {
 		return filepath.Abs(modelDir)
 	}
@@ -29,6 +30,9 @@ func findModel(model, modelDir string, dirs []string) (string, error) {
 				return filepath.Abs(candidate)
 			}
 		}
+		if lone := filepath.Join(dir, flat); hasFile(lone + "_config.json") {
+			return unpack(lone, scratch)
+		}
 		// A model's own directory: it says so by its name, or is the only one given.
 		own := len(dirs) == 1 || slices.Contains([]string{filepath.Base(model), flat}, filepath.Base(dir))
 		if own && hasConfig(dir) {
@@ -38,11 +42,33 @@ func findModel(model, modelDir string, dirs []string) (string, error) {
 	return "", nil
 }
 
-func hasConfig(dir string) bool {
-	if dir == "" {
-		return false
+// unpack copies a model's files as AIConfigurator names them, ORG--NAME_config.json
+// and ORG--NAME_hf_quant_config.json, into a directory as a model has them.
+func unpack(lone string, scratch func() (string, error)) (string, error) {
+	dir, err := scratch()
+	if err != nil {
+		return "", fmt.Errorf("making a model directory: %w", err)
 	}
-	info, err := os.Stat(filepath.Join(dir, "config.json"))
+	for _, name := range []string{"config.json", "hf_quant_config.json"} {
+		if source := lone + "_" + name; hasFile(source) {
+			data, err := os.ReadFile(source)
+			if err != nil {
+				return "", fmt.Errorf("reading a model configuration: %w", err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
+				return "", fmt.Errorf("copying a model configuration: %w", err)
+			}
+		}
+	}
+	return dir, nil
+}
+
+func hasConfig(dir string) bool {
+	return dir != "" && hasFile(filepath.Join(dir, "config.json"))
+}
+
+func hasFile(path string) bool {
+	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular()
 }
 

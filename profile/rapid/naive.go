@@ -20,7 +20,7 @@ const (
 // the budget allows. Dynamo assumes 16 bits per weight, ignores the request's
 // VRAM and node size, and emits what does not fit; here the checkpoint and the
 // hardware count, and what does not fit is an error.
-func (s *session) fallback(ctx context.Context) (*profile.Result, []profile.File, error) {
+func (s *session) fallback(ctx context.Context, reason string) (*profile.Result, []profile.File, error) {
 	hw := s.in.Hardware
 	need, vram := headroom*s.weightBytes(), s.vramBytes()
 	if need == 0 {
@@ -61,7 +61,7 @@ func (s *session) fallback(ctx context.Context) (*profile.Result, []profile.File
 			Parallelism: par, BatchSize: answer.BatchSize, Args: answer.Args["agg"],
 		}},
 	})
-	res.Reason = s.uncovered()
+	res.Reason = reason
 	return res, nil, nil
 }
 
@@ -80,6 +80,14 @@ func (s *session) uncovered() string {
 		}
 		return fmt.Sprintf("AIConfigurator's tables of %s do not cover %s with %s", system, s.in.Model, strings.Join(names, ", "))
 	}
+}
+
+// estimated says why a prediction is not simulated from measured tables.
+func (s *session) estimated() string {
+	if s.database == sol {
+		return fmt.Sprintf("AIConfigurator has no measured tables for the system %s: the prediction is computed from peak figures of the hardware and optimistic", s.in.Hardware.System)
+	}
+	return fmt.Sprintf("AIConfigurator's tables of %s cover %s in part: the rest is transferred from other configurations", s.in.Hardware.System, s.in.Model)
 }
 
 // vramBytes is the memory of one GPU.

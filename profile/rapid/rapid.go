@@ -10,6 +10,7 @@ package rapid
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
@@ -20,8 +21,8 @@ type Options struct {
 	// Python is the interpreter of the environment that holds AIConfigurator.
 	Python string
 	// ModelConfigs are directories with config.json files of models that
-	// AIConfigurator does not ship: ORG/NAME/config.json below it, a Hugging Face
-	// cache, or one model's own directory.
+	// AIConfigurator does not ship: ORG/NAME/config.json or ORG--NAME_config.json
+	// below it, a Hugging Face cache, or one model's own directory.
 	ModelConfigs []string
 	// Jobs is how many workers may run at once; below 1 counts as 1.
 	Jobs int
@@ -69,10 +70,11 @@ func (p *Profiler) Profile(ctx context.Context, in profile.Inputs, modelDir stri
 			p.options.Progress(in, message)
 		}
 	}
-	dir, err := findModel(in.Model, modelDir, p.options.ModelConfigs)
+	dir, remove, err := p.modelDir(in.Model, modelDir)
 	if err != nil {
 		return nil, nil, err
 	}
+	defer remove()
 	ctx, cancel := p.pool.bind(ctx)
 	defer cancel()
 	w, err := p.pool.acquire(ctx, tablesOf(in), say)
@@ -82,6 +84,25 @@ func (p *Profiler) Profile(ctx context.Context, in profile.Inputs, modelDir stri
 	defer p.pool.release(w)
 	s := &session{in: in, worker: w, say: say}
 	return s.run(ctx, dir)
+}
+
+// modelDir is findModel with a scratch directory that lives until remove.
+func (p *Profiler) modelDir(model, given string) (dir string, remove func(), err error) {
+	scratch := ""
+	dir, err = findModel(model, given, p.options.ModelConfigs, func() (string, error) {
+		var err error
+		scratch, err = os.MkdirTemp("", "dynamo-model-")
+		return scratch, err
+	})
+	remove = func() {
+		if scratch != "" {
+			_ = os.RemoveAll(scratch)
+		}
+	}
+	if err != nil {
+		remove()
+	}
+	return dir, remove, err
 }
 
 // checkInputs refuses what AIConfigurator would answer with an obscure error.

@@ -20,6 +20,7 @@ type session struct {
 	model    modelFacts
 	system   systemFacts
 	backend  profile.Backend // what the sweep runs over; may be auto
+	database string          // the kind of tables; empty when nothing covers the model
 	warnings []string
 }
 
@@ -62,18 +63,17 @@ func (s *session) run(ctx context.Context, dir string) (*profile.Result, []profi
 	if err := s.checkModel(); err != nil {
 		return nil, nil, err
 	}
-	supported, err := s.supported(ctx)
-	if err != nil {
+	if err := s.cover(ctx); err != nil {
 		return nil, nil, err
 	}
-	if len(supported) == 0 {
-		return s.fallback(ctx)
+	if s.database == "" {
+		return s.fallback(ctx, s.uncovered())
 	}
-	s.backend = s.in.Backend
-	if s.backend == profile.BackendAuto && s.in.Picking == profile.PickAutoscale {
-		s.backend = supported[0] // Dynamo takes vllm, covered or not
+	res, files, err := s.simulate(ctx)
+	if s.database != silicon && errors.Is(err, errNoCandidate) {
+		return s.fallback(ctx, s.uncovered()+", and cannot estimate it")
 	}
-	return s.simulate(ctx)
+	return res, files, err
 }
 
 // unknownModel says how to make a model known.
@@ -99,23 +99,44 @@ func (s *session) checkModel() error {
 	return nil
 }
 
-// supported lists the backends of the request that measured tables cover.
-func (s *session) supported(ctx context.Context) ([]profile.Backend, error) {
+// The kinds of tables behind a prediction, as worker.py names them.
+const (
+	silicon = "silicon" // measured
+	hybrid  = "hybrid"  // measured, in part for another configuration
+	sol     = "sol"     // none: computed from the hardware's peak figures ("speed of light")
+)
+
+// cover chooses the tables and the backend to sweep over: measured tables of any
+// backend that the request allows, else estimates.
+func (s *session) cover(ctx context.Context) error {
 	s.say("checking support")
-	covered := map[profile.Backend]bool{}
+	covered := map[profile.Backend]string{}
 	asked := backendsOf(s.in.Backend)
 	params := map[string]any{"path": s.model.Path, "system": s.in.Hardware.System, "backends": asked}
 	if err := s.call(ctx, "support", params, &covered); err != nil {
-		return nil, err
+		return err
 	}
-	return slices.DeleteFunc(asked, func(b profile.Backend) bool { return !covered[b] }), nil
+	for _, database := range []string{silicon, hybrid, sol} {
+		i := slices.IndexFunc(asked, func(b profile.Backend) bool { return covered[b] == database })
+		if i < 0 {
+			continue
+		}
+		s.database, s.backend = database, s.in.Backend
+		// An autoscaled pick has one backend: Dynamo takes vllm, covered or not. Peak
+		// figures do not tell backends apart.
+		if s.in.Picking == profile.PickAutoscale || database == sol {
+			s.backend = asked[i]
+		}
+		return nil
+	}
+	return nil
 }
 
 // sweepParams are the inputs in worker.py's words.
 func (s *session) sweepParams() map[string]any {
 	hw, work, sla := s.in.Hardware, s.in.Workload, s.in.SLA
 	return map[string]any{
-		"model": s.in.Model, "path": s.model.Path, "topN": topN,
+		"model": s.in.Model, "path": s.model.Path, "topN": topN, "database": s.database, "servingMode": "auto",
 		"system": hw.System, "backend": s.backend, "totalGpus": hw.TotalGPUs, "gpusPerNode": hw.GPUsPerNode,
 		"isl": work.ISL, "osl": work.OSL, "requestRate": work.RequestRate, "concurrency": work.Concurrency,
 		"ttft": sla.TTFTMillis, "tpot": sla.ITLMillis, "requestLatency": sla.E2ELatencyMillis,

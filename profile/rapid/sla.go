@@ -2,6 +2,7 @@ package rapid
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -62,6 +63,9 @@ type limits struct {
 	ITLWithin  *float64 `json:"tpot_within"` // among those that keep the TTFT
 }
 
+// errNoCandidate is a sweep that has nothing to offer at any latency.
+var errNoCandidate = errors.New("no configuration")
+
 // relaxed is far beyond any latency, in milliseconds.
 const relaxed = 1e9
 
@@ -69,15 +73,19 @@ const relaxed = 1e9
 func (s *session) unmet(ctx context.Context, out outcome) error {
 	s.say("finding what can be reached")
 	params := s.sweepParams()
-	params["backend"] = s.backend
 	params["wantTtft"], params["wantTpot"] = s.in.SLA.TTFTMillis, s.in.SLA.ITLMillis
 	params["ttft"], params["tpot"], params["requestLatency"] = relaxed, relaxed, 0
+	params["autoscale"] = s.in.Picking == profile.PickAutoscale
+	if needsRoles(s.in) {
+		params["servingMode"] = string(profile.Disaggregated)
+	}
 	var low limits
-	if err := s.call(ctx, "limits", params, &low); err != nil {
+	err := s.call(ctx, "limits", params, &low)
+	if r := (*refusal)(nil); err != nil && !errors.As(err, &r) {
 		return err
 	}
 	if low.TTFT == nil || low.ITL == nil || low.E2E == nil {
-		return fmt.Errorf("no configuration of up to %d GPUs serves %s: %s", s.in.Hardware.TotalGPUs, s.in.Model, reasons(out.Errors))
+		return fmt.Errorf("%w of up to %d GPUs serves %s: %s", errNoCandidate, s.in.Hardware.TotalGPUs, s.in.Model, reasons(out.Errors))
 	}
 	sla := s.in.SLA
 	var binds []string

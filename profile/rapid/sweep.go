@@ -3,6 +3,7 @@ package rapid
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -38,10 +39,13 @@ func (s *session) simulate(ctx context.Context) (*profile.Result, []profile.File
 		s.say("loading tables of " + s.in.Hardware.System)
 	}
 	var out outcome
-	if err := s.call(ctx, method, s.sweepParams(), &out); err != nil {
+	err := s.call(ctx, method, s.sweepParams(), &out)
+	s.remember()
+	if r := (*refusal)(nil); errors.As(err, &r) && r.Kind == "empty" {
+		out.Errors = map[string]string{method: r.Message}
+	} else if err != nil {
 		return nil, nil, err
 	}
-	s.remember()
 	mode := profile.Mode(out.Chosen)
 	if needsRoles(s.in) {
 		mode = profile.Disaggregated
@@ -54,13 +58,31 @@ func (s *session) simulate(ctx context.Context) (*profile.Result, []profile.File
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := s.checkMemory(pick); err != nil {
+		return nil, nil, err
+	}
 	res := s.result(profile.Simulated, pick)
+	if s.database != silicon {
+		res.Confidence, res.Reason = profile.Estimated, s.estimated()
+	}
 	res.SLA = s.outcomeOf(best.Row)
 	res.Alternatives = s.alternatives(out, mode)
 	res.Pareto = s.pareto(out)
 	res.Warnings = s.warnings
-	res.Provenance.Database = "silicon"
+	res.Provenance.Database = s.database
 	return res, files(out.Files), nil
+}
+
+// checkMemory holds the pick against the memory that the request says a GPU has:
+// AIConfigurator knows only what its system file says.
+func (s *session) checkMemory(p profile.Pick) error {
+	for _, role := range p.Roles {
+		if role.MemoryGiB*gib > s.vramBytes() {
+			return fmt.Errorf("hardware.vramMb %g: the best %s engine takes %g GiB of each GPU, since AIConfigurator's %s has %.0f GiB",
+				s.in.Hardware.VRAMMiB, role.Name, role.MemoryGiB, s.in.Hardware.System, s.system.VRAMBytes/gib)
+		}
+	}
+	return nil
 }
 
 // remember notes which tables the worker has loaded now.

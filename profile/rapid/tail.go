@@ -32,13 +32,11 @@ func (t *tail) Write(p []byte) (int, error) {
 func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	lines := bytes.Split(bytes.TrimSpace(t.data), []byte("\n"))
-	var b strings.Builder
-	for _, line := range lines[max(0, len(lines)-stderrLines):] {
+	var lines []string
+	for line := range bytes.Lines(t.data) {
 		if line = bytes.TrimSpace(line); len(line) > 0 {
-			b.WriteString("\n\t")
-			b.WriteString(strings.ToValidUTF8(string(cut(line, tailWidth)), "?"))
+			lines = append(lines, "\n\t"+strings.ToValidUTF8(string(cut(line, tailWidth)), "?"))
 		}
 	}
-	return b.String()
+	return strings.Join(lines[max(0, len(lines)-stderrLines):], "")
 }

@@ -16,6 +16,8 @@ import shlex
 import sys
 from types import SimpleNamespace
 
+import yaml
+
 
 def load_tool():
     """Imports AIConfigurator, from its home up to 0.12 or from its successor's."""
@@ -34,7 +36,9 @@ def load_tool():
                 bridge=load(f"{root}.generator.module_bridge"),
                 enumerate=load(f"{root}.generator.enumerate"),
                 naive=load(f"{root}.generator.naive"),
+                common=load(f"{root}.sdk.common"),
                 database=load(f"{root}.sdk.perf_database"),
+                picking=load(f"{root}.sdk.picking"),
                 task=load(f"{root}.sdk.task_v2").Task,
                 utils=load(f"{root}.sdk.utils"),
             )
@@ -110,9 +114,38 @@ class Worker:
         }
 
     def support(self, params):
-        """Per backend: whether measured tables cover the model, by Dynamo's own check."""
-        check = self.tool.enumerate.check_model_hardware_support
-        return {b: bool(check(params["path"], params["system"], b)) for b in params["backends"]}
+        """Per backend, the tables that cover the model: silicon, hybrid, sol or none.
+
+        Silicon is Dynamo's own check. Hybrid is what AIConfigurator's support matrix
+        calls so, sol a system of which AIConfigurator has the specification alone.
+        """
+        path, system = params["path"], params["system"]
+        measured = self.tool.database.get_supported_databases().get(system, {})
+        hybrid = {
+            row["Backend"]
+            for row in self.tool.common.get_support_matrix()
+            if (row["HuggingFaceID"].lower(), row["System"].lower()) == (path.lower(), system)
+            and (row["Mode"], row["Status"]) == ("disagg", "HYBRID_PASS")
+        }
+        cover = {}
+        for backend in params["backends"]:
+            if self.tool.enumerate.check_model_hardware_support(path, system, backend):
+                cover[backend] = "silicon"
+            elif backend in hybrid:
+                cover[backend] = "hybrid"
+            elif not any(measured.values()) and self.system({"system": system})["known"]:
+                cover[backend] = "sol"
+            else:
+                cover[backend] = ""
+        return cover
+
+    def version(self, params):
+        """None for the version of the tables, else the one that estimates speak of."""
+        if params["database"] != "sol":
+            return None
+        root = self.tool.database.get_systems_paths()[0]
+        with open(os.path.join(root, "query_versions.yaml"), encoding="utf-8") as f:
+            return yaml.safe_load(f)["defaults"][params["backend"]]["current"]
 
     def sweep(self, params):
         """Runs the sweeps of the default and the load-match picking rules."""
@@ -137,23 +170,14 @@ class Worker:
 
     def autoscale(self, params):
         """Picks prefill and decode engines apart from each other, one worker each."""
-        backend = params["backend"]
-        task = self.tool.task(
-            serving_mode="disagg",
-            prefill_model_path=params["path"],
-            decode_model_path=params["path"],
-            prefill_system_name=params["system"],
-            decode_system_name=params["system"],
-            prefill_backend_name=backend,
-            decode_backend_name=backend,
-            total_gpus=params["totalGpus"],
-            **targets(params),
-        )
-        self.announce("disagg", task)
-        try:
-            df = task.run(autoscale=True)
-        except RuntimeError as exc:
-            raise Refusal("empty", str(exc)) from exc
+        task = self.autoscale_task(params)
+        df = run_autoscale(task)
+        bound, osl = params.get("requestLatency"), params["osl"]
+        if bound and len(df) and df.iloc[0]["request_latency"] > bound and osl > 1:
+            # This sweep knows no end-to-end bound: let ITL have what TTFT leaves.
+            left = (bound - df.iloc[0]["ttft"]) / (osl - 1)
+            task = self.autoscale_task({**params, "tpot": left})
+            df = run_autoscale(task)
         return {
             "chosen": "disagg" if len(df) else "none",
             "best": {"disagg": self.picks({"disagg": task}, "disagg", df, params)},
@@ -161,6 +185,24 @@ class Worker:
             "files": csv_files({"best": {"disagg": df}}, params),
             "errors": {},
         }
+
+    def autoscale_task(self, params):
+        path, system, backend, version = params["path"], params["system"], params["backend"], self.version(params)
+        task = self.tool.task(
+            serving_mode="disagg",
+            prefill_model_path=path,
+            decode_model_path=path,
+            prefill_system_name=system,
+            decode_system_name=system,
+            prefill_backend_name=backend,
+            decode_backend_name=backend,
+            prefill_backend_version=version,
+            decode_backend_version=version,
+            total_gpus=params["totalGpus"],
+            **targets(params),
+        )
+        self.announce("disagg", task)
+        return task
 
     def naive(self, params):
         """Engine flags of a configuration that is only known to fit."""
@@ -182,12 +224,7 @@ class Worker:
     def limits(self, params):
         """The best latencies that any candidate reaches, each alone and under the other target."""
         low = {}
-        for task in self.default_tasks(params).values():
-            try:
-                df = task.run()
-            except Exception as exc:  # a mode that has no candidate sets no limit
-                logging.getLogger(__name__).warning("limits: %s", exc)
-                continue
+        for df in self.candidates(params):
             for name, limited in (
                 ("ttft", df),
                 ("tpot", df),
@@ -200,12 +237,30 @@ class Worker:
                     low[name] = min(low.get(name, math.inf), value)
         return low
 
+    def candidates(self, params):
+        if params["autoscale"]:
+            # Where no engine meets its target, the fastest of each kind are paired.
+            pick, tiny = self.tool.picking.pick_autoscale, 1e-9
+            self.tool.picking.pick_autoscale = lambda **kw: pick(**{**kw, "top_n": 1_000_000})
+            try:
+                yield run_autoscale(self.autoscale_task({**params, "ttft": tiny, "tpot": tiny}))
+            finally:
+                self.tool.picking.pick_autoscale = pick
+            return
+        for task in self.default_tasks(params).values():
+            try:
+                yield task.run()
+            except Exception as exc:  # a mode that has no candidate sets no limit
+                logging.getLogger(__name__).warning("limits: %s", exc)
+
     def default_tasks(self, params):
         tasks = self.tool.main.build_default_tasks(
             model_path=params["path"],
             total_gpus=params["totalGpus"],
             system=params["system"],
             backend=params["backend"],
+            backend_version=self.version(params),
+            serving_mode=params["servingMode"],
             **targets(params),
         )
         for name, task in tasks.items():
@@ -250,8 +305,16 @@ class Worker:
         }
 
 
+def run_autoscale(task):
+    try:
+        return task.run(autoscale=True)
+    except RuntimeError as exc:
+        raise Refusal("empty", str(exc)) from exc
+
+
 def targets(params):
     return {
+        "database_mode": params["database"].upper(),
         "isl": params["isl"],
         "osl": params["osl"],
         "ttft": params["ttft"],

@@ -1,0 +1,221 @@
+package rapid
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/dynamo-cmp/dynamo-cmp/profile"
+)
+
+const goldens = "../../../shared/goldens"
+
+// deviations are the cases that are answered otherwise than by Dynamo 1.5.1:
+// what we answer (a summary of the pick, or an error), and why.
+var deviations = map[string]struct{ want, reason string }{}
+
+// TestGoldenPicks profiles what Dynamo's own profiler answered and compares the
+// pick, its prediction and the flags of its engines. Cases of equal inputs are
+// profiled once.
+func TestGoldenPicks(t *testing.T) {
+	if _, err := os.Stat(goldens); err != nil {
+		t.Skipf("no goldens: %s", err)
+	}
+	if testing.Short() {
+		t.Skip("takes 10 CPU minutes")
+	}
+	interpreter := python(t)
+	p := New(Options{Python: interpreter, Jobs: 2})
+	t.Cleanup(func() { require.NoError(t, p.Close()) })
+	dir := llamaConfig(t, interpreter)
+	var once sync.Map
+	cases, err := filepath.Glob(goldens + "/*/dgdr.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, cases)
+	for _, file := range cases {
+		name := filepath.Base(filepath.Dir(file))
+		in, ok := goldenInputs(t, file)
+		if !ok {
+			continue // Dynamo's refusals before a sweep are profile's to test
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			modelDir := ""
+			if name == "seed-llama-70b" {
+				modelDir = dir
+			}
+			run, _ := once.LoadOrStore(in.Key()+profile.Key(modelDir), sync.OnceValues(func() (*profile.Result, error) {
+				res, _, err := p.Profile(t.Context(), in, modelDir)
+				return res, err
+			}))
+			res, err := run.(func() (*profile.Result, error))()
+			compareGolden(t, name, res, err)
+		})
+	}
+}
+
+// goldenInputs reads the inputs of a case that reached AIConfigurator.
+func goldenInputs(t *testing.T, file string) (profile.Inputs, bool) {
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	docs, err := profile.Documents(file, data)
+	require.NoError(t, err)
+	req, err := profile.Parse(docs[0], profile.Defaults{})
+	if err != nil {
+		return profile.Inputs{}, false
+	}
+	in := req.Inputs()
+	return in, in.Strategy == profile.StrategyRapid
+}
+
+// llamaConfig is a model cache with the configuration of Llama 3.1 70B, as the
+// golden of that name was made with.
+func llamaConfig(t *testing.T, interpreter string) string {
+	found, err := filepath.Glob(filepath.Join(filepath.Dir(interpreter), "../lib/python3*/site-packages/aiconfigurator_core/model_configs/meta-llama--Meta-Llama-3.1-70B_config.json"))
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+	data, err := os.ReadFile(found[0])
+	require.NoError(t, err)
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.json"), data, 0o600))
+	return dir
+}
+
+func compareGolden(t *testing.T, name string, res *profile.Result, err error) {
+	got := summary(res, err)
+	if d, ok := deviations[name]; ok {
+		require.Equal(t, d.want, got, "deviation: %s", d.reason)
+		return
+	}
+	picked := filepath.Join(goldens, name, "capture", "picked_dgd.yaml")
+	if _, missing := os.Stat(picked); errors.Is(missing, os.ErrNotExist) {
+		require.Error(t, err, "Dynamo refuses: %s", got)
+		t.Log(err)
+		return
+	}
+	require.NoError(t, err)
+	require.Equal(t, goldenRoles(t, picked), roles(res.Pick))
+	require.Equal(t, goldenRow(t, filepath.Join(goldens, name, "capture", "best_config.csv")), predicted(res.Pick))
+	encoded, err := res.Encode()
+	require.NoError(t, err)
+	require.NotContains(t, string(encoded), os.TempDir())
+}
+
+// summary is a pick in one line.
+func summary(res *profile.Result, err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	p := res.Pick
+	text := fmt.Sprintf("%s: %s %s", res.Confidence, p.Backend, p.Mode)
+	for _, r := range p.Roles {
+		text += fmt.Sprintf(", %d %s of %d GPUs", r.Replicas, r.Name, r.GPUsPerEngine)
+	}
+	return text
+}
+
+// goldenRole is what a DGD says of a role, before Dynamo's additions.
+type goldenRole struct {
+	Replicas int
+	Args     []string
+}
+
+func roles(p profile.Pick) map[profile.RoleName]goldenRole {
+	out := map[profile.RoleName]goldenRole{}
+	for _, r := range p.Roles {
+		out[r.Name] = goldenRole{r.Replicas, drop(r.Args, "--max-model-len")} // dropped by Dynamo
+	}
+	return out
+}
+
+func goldenRoles(t *testing.T, file string) map[profile.RoleName]goldenRole {
+	data, err := os.ReadFile(file)
+	require.NoError(t, err)
+	var dgd struct {
+		Spec struct {
+			Components []struct {
+				Type        string
+				Replicas    int
+				PodTemplate struct {
+					Spec struct{ Containers []struct{ Args []string } }
+				} `yaml:"podTemplate"`
+			}
+		}
+	}
+	require.NoError(t, yaml.Unmarshal(data, &dgd))
+	out := map[profile.RoleName]goldenRole{}
+	for _, c := range dgd.Spec.Components {
+		if c.Type != "frontend" {
+			args := drop(c.PodTemplate.Spec.Containers[0].Args,
+				"--model", "--model-path", "--served-model-name", "--disaggregation-mode", "--kv-transfer-config") // added by Dynamo
+			out[profile.RoleName(c.Type)] = goldenRole{c.Replicas, args}
+		}
+	}
+	return out
+}
+
+// drop removes flags that have a value.
+func drop(args []string, flags ...string) []string {
+	var out []string
+	for i := 0; i < len(args); i++ {
+		if slices.Contains(flags, args[i]) {
+			i++
+			continue
+		}
+		out = append(out, args[i])
+	}
+	return out
+}
+
+// goldenRow is the parallelism, batch sizes and prediction of the picked row; nil
+// for a naive pick.
+func goldenRow(t *testing.T, file string) map[string]float64 {
+	f, err := os.Open(file)
+	require.NoError(t, err)
+	defer f.Close()
+	records, err := csv.NewReader(f).ReadAll()
+	require.NoError(t, err)
+	if len(records) < 2 {
+		return nil
+	}
+	out := map[string]float64{}
+	for i, column := range records[0] {
+		base := strings.TrimPrefix(strings.TrimPrefix(column, "(p)"), "(d)")
+		if slices.Contains([]string{"tp", "pp", "dp", "moe_tp", "moe_ep", "bs", "workers", "ttft", "tpot", "request_latency", "concurrency", "tokens/s/gpu"}, base) &&
+			!strings.HasPrefix(column, "(e)") {
+			out[column], err = strconv.ParseFloat(records[1][i], 64)
+			require.NoError(t, err)
+		}
+	}
+	return out
+}
+
+func predicted(p profile.Pick) map[string]float64 {
+	if p.Expected == nil {
+		return nil
+	}
+	out := map[string]float64{
+		"ttft": p.Expected.TTFTMillis, "tpot": p.Expected.ITLMillis, "request_latency": p.Expected.RequestLatencyMillis,
+		"concurrency": p.Expected.Concurrency, "tokens/s/gpu": p.Expected.TokensPerSecondPerGPU,
+	}
+	for _, r := range p.Roles {
+		prefix := map[profile.RoleName]string{profile.RolePrefill: "(p)", profile.RoleDecode: "(d)"}[r.Name]
+		if prefix != "" {
+			out[prefix+"workers"] = float64(r.WorkersPerReplica)
+		}
+		out[prefix+"tp"], out[prefix+"pp"], out[prefix+"dp"] = float64(r.Parallelism.TP), float64(r.Parallelism.PP), float64(r.Parallelism.DP)
+		out[prefix+"moe_tp"], out[prefix+"moe_ep"] = float64(r.Parallelism.MoETP), float64(r.Parallelism.MoEEP)
+		out[prefix+"bs"] = float64(r.BatchSize)
+	}
+	return out
+}
