@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "rewrite the expected output in testdata")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"dynamo-profile-runner": main})
+}
+
+// TestScript runs the command line in copies of the example repository
+// ($WORK/repo). The extra command `exits N ARG...` runs dynamo-profile-runner and
+// wants that exit status; the condition [aiconfigurator] says whether it is here.
+func TestScript(t *testing.T) {
+	examples, err := filepath.Abs("../../examples/gitops-repo")
+	require.NoError(t, err)
+	python := aiconfigurator(t)
+	testscript.Run(t, testscript.Params{
+		Dir:           "testdata",
+		UpdateScripts: *update,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+			env.Setenv("DYNAMO_CMP_PYTHON", python)
+			repo := filepath.Join(env.WorkDir, "repo")
+			return errors.Join(
+				exec.Command("cp", "-r", examples, repo).Run(),
+				exec.Command("mkdir", filepath.Join(repo, ".git")).Run(),
+			)
+		},
+		Condition: func(cond string) (bool, error) {
+			return cond == "aiconfigurator" && python != "", nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+	})
+}
+
+// aiconfigurator is a Python that has it, or empty.
+func aiconfigurator(t *testing.T) string {
+	t.Helper()
+	python := os.Getenv("DYNAMO_CMP_PYTHON")
+	if python == "" {
+		python = filepath.Join("..", "..", ".venv", "bin", "python")
+	}
+	abs, err := filepath.Abs(python)
+	require.NoError(t, err)
+	if _, err := os.Stat(abs); err != nil {
+		return ""
+	}
+	return abs
+}
+
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec("dynamo-profile-runner", args[1:]...)
+	got := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("dynamo-profile-runner %v exits with %d, want %d", args[1:], got, want)
+	}
+}
