@@ -7,6 +7,10 @@ VENV   := .venv
 DEMO   := .demo
 REQS   := profile/rapid/requirements.txt
 
+# Tools are built once for all checkouts, each under its version.
+TOOLS     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dynamo-cmp/tools
+KUSTOMIZE := $(TOOLS)/kustomize-v5.8.2/kustomize
+
 .DEFAULT_GOAL := build
 .PHONY: help build venv test lint bench update demo clean
 
@@ -36,8 +40,11 @@ lint: ## go vet and gofmt
 	@unformatted=$$(gofmt -l cmd cache planner profile render); \
 		if [ -n "$$unformatted" ]; then echo "not gofmt'd:"; echo "$$unformatted"; exit 1; fi
 
-bench: build venv ## speed and memory, beside what one would run otherwise
-	go test -run '^$$' -bench . -benchtime 5x ./...
+bench: venv $(KUSTOMIZE) ## speed and memory, beside what one would run otherwise
+	DYNAMO_CMP_KUSTOMIZE=$(KUSTOMIZE) go test -run '^$$' -bench . -benchtime 5x ./...
+
+$(KUSTOMIZE):
+	GOBIN=$(dir $@) go install sigs.k8s.io/kustomize/kustomize/v5@v5.8.2
 
 update: venv ## rewrite goldens and schemas; read the diff before committing it
 	go test ./profile ./planner ./render ./cmd/dynamo-cmp -update

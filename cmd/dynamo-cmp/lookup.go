@@ -21,6 +21,7 @@ type resolver struct {
 	lock  *cache.Lock
 	store *cache.Store
 	opts  generateOptions
+	read  map[cache.Digest]*profile.Result // requests with equal inputs share a result
 }
 
 func newResolver(tree *render.Tree, src *render.Source, o generateOptions) (*resolver, error) {
@@ -36,7 +37,7 @@ func newResolver(tree *render.Tree, src *render.Source, o generateOptions) (*res
 	if err != nil {
 		return nil, &codedError{exitInput, fmt.Errorf("--store: %w", err)}
 	}
-	return &resolver{dir: src.Dir, lock: lock, store: store, opts: o}, nil
+	return &resolver{dir: src.Dir, lock: lock, store: store, opts: o, read: map[cache.Digest]*profile.Result{}}, nil
 }
 
 // readLock reads dynamo.lock of a directory; one without it locks nothing.
@@ -101,8 +102,12 @@ func (r *resolver) find(ctx context.Context, req *profile.Request, key profile.K
 }
 
 func (r *resolver) get(ctx context.Context, req *profile.Request, digest cache.Digest) (*profile.Result, error) {
+	if res := r.read[digest]; res != nil {
+		return res, nil
+	}
 	res, err := r.store.Get(ctx, digest)
 	if err == nil {
+		r.read[digest] = res
 		return res, nil
 	}
 	err = fmt.Errorf("%s: request %q: %w", where(req), req.Name, err)

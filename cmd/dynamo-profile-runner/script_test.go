@@ -46,7 +46,7 @@ func TestScript(t *testing.T) {
 }
 
 // aiconfigurator is a Python that has it, or empty.
-func aiconfigurator(t *testing.T) string {
+func aiconfigurator(t testing.TB) string {
 	t.Helper()
 	python := os.Getenv("DYNAMO_CMP_PYTHON")
 	if python == "" {
