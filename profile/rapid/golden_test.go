@@ -37,7 +37,8 @@ func TestGoldenPicks(t *testing.T) {
 	interpreter := python(t)
 	p := New(Options{Python: interpreter, Jobs: 2})
 	t.Cleanup(func() { require.NoError(t, p.Close()) })
-	dir := llamaConfig(t, interpreter)
+	// Its golden was made with a readable model cache.
+	dir := modelDirectory(t, shipped(t, interpreter, "meta-llama--Meta-Llama-3.1-70B"))
 	var once sync.Map
 	cases, err := filepath.Glob(goldens + "/*/dgdr.yaml")
 	require.NoError(t, err)
@@ -78,19 +79,6 @@ func goldenInputs(t *testing.T, file string) (profile.Inputs, bool) {
 	return in, in.Strategy == profile.StrategyRapid
 }
 
-// llamaConfig is a model cache with the configuration of Llama 3.1 70B, as the
-// golden of that name was made with.
-func llamaConfig(t *testing.T, interpreter string) string {
-	found, err := filepath.Glob(filepath.Join(filepath.Dir(interpreter), "../lib/python3*/site-packages/aiconfigurator_core/model_configs/meta-llama--Meta-Llama-3.1-70B_config.json"))
-	require.NoError(t, err)
-	require.Len(t, found, 1)
-	data, err := os.ReadFile(found[0])
-	require.NoError(t, err)
-	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.json"), data, 0o600))
-	return dir
-}
-
 func compareGolden(t *testing.T, name string, res *profile.Result, err error) {
 	got := summary(res, err)
 	if d, ok := deviations[name]; ok {
@@ -119,7 +107,7 @@ func summary(res *profile.Result, err error) string {
 	p := res.Pick
 	text := fmt.Sprintf("%s: %s %s", res.Confidence, p.Backend, p.Mode)
 	for _, r := range p.Roles {
-		text += fmt.Sprintf(", %d %s of %d GPUs", r.Replicas, r.Name, r.GPUsPerEngine)
+		text += fmt.Sprintf(", %d %s x %d GPUs, batch %d", r.Replicas, r.Name, r.GPUsPerEngine, r.BatchSize)
 	}
 	return text
 }
@@ -133,7 +121,7 @@ type goldenRole struct {
 func roles(p profile.Pick) map[profile.RoleName]goldenRole {
 	out := map[profile.RoleName]goldenRole{}
 	for _, r := range p.Roles {
-		out[r.Name] = goldenRole{r.Replicas, drop(r.Args, "--max-model-len")} // dropped by Dynamo
+		out[r.Name] = goldenRole{r.Replicas, normalise(drop(r.Args, "--max-model-len"))} // dropped by Dynamo
 	}
 	return out
 }
@@ -158,10 +146,20 @@ func goldenRoles(t *testing.T, file string) map[profile.RoleName]goldenRole {
 		if c.Type != "frontend" {
 			args := drop(c.PodTemplate.Spec.Containers[0].Args,
 				"--model", "--model-path", "--served-model-name", "--disaggregation-mode", "--kv-transfer-config") // added by Dynamo
-			out[profile.RoleName(c.Type)] = goldenRole{c.Replicas, args}
+			out[profile.RoleName(c.Type)] = goldenRole{c.Replicas, normalise(args)}
 		}
 	}
 	return out
+}
+
+// normalise forgets what Dynamo raises to the attention ranks of an SGLang prefill
+// engine (profiler/utils/config_modifiers/sglang.py).
+func normalise(args []string) []string {
+	i := slices.Index(args, "--max-running-requests")
+	if slices.Contains(args, "--enable-dp-attention") && i >= 0 && len(args[i+1]) == 1 {
+		return drop(args, "--max-running-requests", "--cuda-graph-bs")
+	}
+	return args
 }
 
 // drop removes flags that have a value.

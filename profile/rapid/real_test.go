@@ -1,7 +1,6 @@
 package rapid
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -26,23 +25,124 @@ func python(t *testing.T) string {
 	return abs
 }
 
-func inputs(model, system string, gpus int) profile.Inputs {
+// shipped is the configuration that AIConfigurator ships for a model.
+func shipped(t *testing.T, interpreter, flat string) []byte {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(filepath.Dir(interpreter), "../lib/python3*/site-packages/aiconfigurator_core/model_configs", flat+"_config.json"))
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+	data, err := os.ReadFile(found[0])
+	require.NoError(t, err)
+	return data
+}
+
+// modelDirectory is a directory with a config.json.
+func modelDirectory(t *testing.T, config []byte) string {
+	t.Helper()
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.json"), config, 0o600))
+	return dir
+}
+
+// inputs is a request of the default workload and SLA on 8 GPUs.
+func inputs(model, system string) profile.Inputs {
 	return profile.Inputs{
-		Schema: profile.InputsSchema, Model: model, Backend: profile.BackendAuto, Strategy: profile.StrategyRapid,
-		Hardware: profile.InputHardware{System: system, TotalGPUs: gpus, GPUsPerNode: 8},
+		Schema: profile.InputsSchema, Model: model, Backend: profile.BackendVLLM, Strategy: profile.StrategyRapid,
+		Hardware: profile.InputHardware{System: system, TotalGPUs: 8, GPUsPerNode: 8},
 		Workload: profile.InputWorkload{ISL: 4000, OSL: 1000},
 		SLA:      profile.Targets{TTFTMillis: 2000, ITLMillis: 30},
 		Picking:  profile.PickDefault,
 	}
 }
 
-func TestQwenSmall(t *testing.T) {
-	p := New(Options{Python: python(t), Progress: func(_ profile.Inputs, m string) { t.Log(m) }})
+const (
+	qwen  = "Qwen/Qwen3-0.6B"
+	llama = "meta-llama/Llama-3.1-70B-Instruct" // gated: AIConfigurator ships none of that name
+)
+
+// bytesOf is everything that is stored of an answer.
+func bytesOf(t *testing.T, p *Profiler, in profile.Inputs, dir string) string {
+	t.Helper()
+	res, files, err := p.Profile(t.Context(), in, dir)
+	require.NoError(t, err)
+	data, err := res.Encode()
+	require.NoError(t, err)
+	_, err = profile.ParseResult(data)
+	require.NoError(t, err)
+	text := string(data)
+	for _, f := range files {
+		text += f.Name + "\n" + string(f.Data)
+	}
+	return text
+}
+
+func TestSameInputsSameBytes(t *testing.T) {
+	interpreter := python(t)
+	cold := New(Options{Python: interpreter})
+	defer cold.Close()
+	first := bytesOf(t, cold, inputs(qwen, "h100_sxm"), "")
+	require.Contains(t, first, "pareto_disagg.csv")
+	t.Run("warm", func(t *testing.T) {
+		require.Equal(t, first, bytesOf(t, cold, inputs(qwen, "h100_sxm"), ""))
+	})
+	t.Run("another worker, the model from a directory", func(t *testing.T) {
+		other := New(Options{Python: interpreter, ModelConfigs: []string{modelDirectory(t, shipped(t, interpreter, "Qwen--Qwen3-0.6B"))}})
+		defer other.Close()
+		require.Equal(t, first, bytesOf(t, other, inputs(qwen, "h100_sxm"), ""))
+	})
+	t.Run("no local path in the answer", func(t *testing.T) {
+		in := inputs(llama, "h100_sxm")
+		in.Picking = profile.PickAutoscale
+		config := shipped(t, interpreter, "meta-llama--Meta-Llama-3.1-70B")
+		in.SLA = profile.Targets{TTFTMillis: 2000, ITLMillis: 60}
+		dir := modelDirectory(t, config)
+		a, b := bytesOf(t, cold, in, dir), bytesOf(t, cold, in, modelDirectory(t, config))
+		require.Equal(t, a, b)
+		require.NotContains(t, a, filepath.Dir(dir))
+		require.Contains(t, a, llama+",4000,1000")
+	})
+}
+
+func TestAnswers(t *testing.T) {
+	interpreter := python(t)
+	p := New(Options{Python: interpreter})
 	defer p.Close()
-	res, files, err := p.Profile(t.Context(), inputs("Qwen/Qwen3-0.6B", "h100_sxm", 8), "")
-	require.NoError(t, err)
-	_, err = res.Encode()
-	require.NoError(t, err)
-	b, _ := json.MarshalIndent(res.Pick, "", " ")
-	t.Log(string(b), len(res.Alternatives), len(res.Pareto), len(files))
+	with := func(in profile.Inputs, change func(*profile.Inputs)) profile.Inputs {
+		change(&in)
+		return in
+	}
+	llamaDir := modelDirectory(t, shipped(t, interpreter, "meta-llama--Meta-Llama-3.1-70B"))
+	for _, c := range []struct {
+		name string
+		in   profile.Inputs
+		dir  string
+		want string // of summary
+	}{
+		{"ttft out of reach", with(inputs(qwen, "h100_sxm"), func(in *profile.Inputs) { in.SLA.TTFTMillis = 1 }), "", ""},
+		{"itl out of reach", with(inputs(qwen, "h100_sxm"), func(in *profile.Inputs) { in.SLA.ITLMillis = 0.5 }), "", ""},
+		{"end to end out of reach", with(inputs(qwen, "h100_sxm"), func(in *profile.Inputs) {
+			in.SLA = profile.Targets{TTFTMillis: 100, ITLMillis: 100, E2ELatencyMillis: 100}
+		}), "", ""},
+		{"a planner's end to end bound", with(inputs(qwen, "h100_sxm"), func(in *profile.Inputs) {
+			in.Picking, in.SLA = profile.PickAutoscale, profile.Targets{TTFTMillis: 8000, ITLMillis: 8000, E2ELatencyMillis: 8000}
+		}), "", ""},
+		{"a planner's targets out of reach", with(inputs(qwen, "h100_sxm"), func(in *profile.Inputs) {
+			in.Picking, in.SLA.TTFTMillis = profile.PickAutoscale, 1
+		}), "", ""},
+		{"isl beyond the context", with(inputs(qwen, "h100_sxm"), func(in *profile.Inputs) { in.Workload.ISL = 50_000 }), "", ""},
+		{"no output", with(inputs(qwen, "h100_sxm"), func(in *profile.Inputs) { in.Workload.OSL = 0 }), "", ""},
+		{"too few GPUs", with(inputs(llama, "h100_sxm"), func(in *profile.Inputs) { in.Hardware.TotalGPUs = 1 }), llamaDir, ""},
+		{"an unknown model", inputs("acme/NoSuch-7B", "h100_sxm"), "", ""},
+		{"estimated", inputs(qwen, "h100_pcie"), "", ""},
+		{"naive", inputs(qwen, "t4"), "", ""},
+		{"naive, eight bits per weight", inputs("Qwen/Qwen3-32B-FP8", "l40"), "", ""},
+		{"naive, the VRAM of the request", with(inputs("Qwen/Qwen3-32B-FP8", "l40"), func(in *profile.Inputs) { in.Hardware.VRAMMiB = 24576 }), "", ""},
+		{"naive, does not fit", inputs(llama, "t4"), llamaDir, ""},
+		{"naive, experts", inputs("Qwen/Qwen3-30B-A3B", "mi300"), "", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			res, _, err := p.Profile(t.Context(), c.in, c.dir)
+			require.Equal(t, c.want, summary(res, err))
+		})
+	}
 }

@@ -46,6 +46,9 @@ func (s *session) simulate(ctx context.Context) (*profile.Result, []profile.File
 	} else if err != nil {
 		return nil, nil, err
 	}
+	for mode, best := range out.Best {
+		out.Best[mode] = slices.DeleteFunc(best, func(r ranked) bool { return r.Row.contextParallel() })
+	}
 	mode := profile.Mode(out.Chosen)
 	if needsRoles(s.in) {
 		mode = profile.Disaggregated
@@ -244,6 +247,12 @@ func (r row) text(column string) string {
 func (r row) parallelism(prefix string) profile.Parallelism {
 	one := func(column string) int { return max(r.int(prefix+column), 1) }
 	return profile.Parallelism{TP: one("tp"), PP: one("pp"), DP: one("dp"), MoETP: one("moe_tp"), MoEEP: one("moe_ep")}
+}
+
+// contextParallel reports whether engines split the context over GPUs, which the
+// generator of the flags cannot say: they would run on fewer GPUs than predicted.
+func (r row) contextParallel() bool {
+	return r.num("cp") > 1 || r.num("(p)cp") > 1
 }
 
 // loadServed is the percentage of the wanted load that is served.

@@ -47,6 +47,9 @@ def load_tool():
     raise cause
 
 
+ALL = 1_000_000  # rows: no limit
+
+
 class Refusal(Exception):
     """An answer that is no: kind tells the caller which."""
 
@@ -82,6 +85,10 @@ class Worker:
         model, path = params["model"], params.get("dir") or params["model"]
         shipped = self.tool.utils._get_model_config_path() / f"{model.replace('/', '--')}_config.json"
         file = os.path.join(path, "config.json") if params.get("dir") else shipped
+        known = params.get("dir") or model in self.tool.common.DefaultHFModels
+        if not known and os.environ.get("HF_HUB_OFFLINE") == "1":
+            # AIConfigurator would download it all the same.
+            raise Refusal("model", "downloads are off, unless HF_HUB_OFFLINE=0 is set")
         try:
             raw = self.tool.utils._load_model_config_from_model_path(path)
         except Exception as exc:
@@ -169,15 +176,21 @@ class Worker:
         }
 
     def autoscale(self, params):
-        """Picks prefill and decode engines apart from each other, one worker each."""
-        task = self.autoscale_task(params)
-        df = run_autoscale(task)
-        bound, osl = params.get("requestLatency"), params["osl"]
+        """Picks prefill and decode engines apart from each other, one worker each.
+
+        Task.run(autoscale=True) holds the pick against the largest ITL of its sweep in
+        place of the wanted one, and knows no end-to-end bound. Its pick stands where it
+        keeps the targets all the same; else it is made again, with them.
+        """
+        task, bound, osl = self.autoscale_task(params), params.get("requestLatency"), params["osl"]
+        df = self.run_autoscale(task)
         if bound and len(df) and df.iloc[0]["request_latency"] > bound and osl > 1:
-            # This sweep knows no end-to-end bound: let ITL have what TTFT leaves.
-            left = (bound - df.iloc[0]["ttft"]) / (osl - 1)
-            task = self.autoscale_task({**params, "tpot": left})
-            df = run_autoscale(task)
+            left = (bound - self.run_autoscale(task, top_n=ALL)["ttft"].min()) / (osl - 1)
+            every = self.run_autoscale(task, target_tpot=left, top_n=ALL)
+            within = every[every["request_latency"] <= bound]
+            df = (within if len(within) else every).head(params["topN"])
+        elif not bound and len(df) and df.iloc[0]["tpot"] > params["tpot"]:
+            df = self.run_autoscale(task, target_tpot=params["tpot"])
         return {
             "chosen": "disagg" if len(df) else "none",
             "best": {"disagg": self.picks({"disagg": task}, "disagg", df, params)},
@@ -185,6 +198,17 @@ class Worker:
             "files": csv_files({"best": {"disagg": df}}, params),
             "errors": {},
         }
+
+    def run_autoscale(self, task, **changes):
+        """Runs an autoscale task, with other arguments for the picker of its candidates."""
+        pick = self.tool.picking.pick_autoscale
+        self.tool.picking.pick_autoscale = lambda **kw: pick(**{**kw, **changes})
+        try:
+            return task.run(autoscale=True)
+        except RuntimeError as exc:
+            raise Refusal("empty", str(exc)) from exc
+        finally:
+            self.tool.picking.pick_autoscale = pick
 
     def autoscale_task(self, params):
         path, system, backend, version = params["path"], params["system"], params["backend"], self.version(params)
@@ -240,12 +264,7 @@ class Worker:
     def candidates(self, params):
         if params["autoscale"]:
             # Where no engine meets its target, the fastest of each kind are paired.
-            pick, tiny = self.tool.picking.pick_autoscale, 1e-9
-            self.tool.picking.pick_autoscale = lambda **kw: pick(**{**kw, "top_n": 1_000_000})
-            try:
-                yield run_autoscale(self.autoscale_task({**params, "ttft": tiny, "tpot": tiny}))
-            finally:
-                self.tool.picking.pick_autoscale = pick
+            yield self.run_autoscale(self.autoscale_task(params), target_ttft=0, target_tpot=0, top_n=ALL)
             return
         for task in self.default_tasks(params).values():
             try:
@@ -303,13 +322,6 @@ class Worker:
             for role in ("agg", "prefill", "decode")
             if artifacts.get(f"cli_args_{role}")
         }
-
-
-def run_autoscale(task):
-    try:
-        return task.run(autoscale=True)
-    except RuntimeError as exc:
-        raise Refusal("empty", str(exc)) from exc
 
 
 def targets(params):
