@@ -118,27 +118,42 @@ func TestAnswers(t *testing.T) {
 		dir  string
 		want string // of summary
 	}{
-		{"ttft out of reach", with(inputs(qwen, "h100_sxm"), func(in *profile.Inputs) { in.SLA.TTFTMillis = 1 }), "", ""},
-		{"itl out of reach", with(inputs(qwen, "h100_sxm"), func(in *profile.Inputs) { in.SLA.ITLMillis = 0.5 }), "", ""},
+		{"ttft out of reach", with(inputs(qwen, "h100_sxm"), func(in *profile.Inputs) { in.SLA.TTFTMillis = 1 }), "",
+			"the SLA cannot be met on 8 x h100_sxm: ttft 1 ms: at best 24.44 ms (best achievable: ttft 24.44 ms, itl 1.513 ms)"},
+		{"itl out of reach", with(inputs(qwen, "h100_sxm"), func(in *profile.Inputs) { in.SLA.ITLMillis = 0.5 }), "",
+			"the SLA cannot be met on 8 x h100_sxm: itl 0.5 ms: at best 1.513 ms (best achievable: ttft 24.44 ms, itl 1.513 ms)"},
 		{"end to end out of reach", with(inputs(qwen, "h100_sxm"), func(in *profile.Inputs) {
 			in.SLA = profile.Targets{TTFTMillis: 100, ITLMillis: 100, E2ELatencyMillis: 100}
-		}), "", ""},
+		}), "",
+			"the SLA cannot be met on 8 x h100_sxm: e2eLatency 100 ms: at best 1544.569 ms (best achievable: ttft 24.44 ms, itl 1.513 ms)"},
 		{"a planner's end to end bound", with(inputs(qwen, "h100_sxm"), func(in *profile.Inputs) {
 			in.Picking, in.SLA = profile.PickAutoscale, profile.Targets{TTFTMillis: 8000, ITLMillis: 8000, E2ELatencyMillis: 8000}
-		}), "", ""},
+		}), "",
+			"simulated: vllm disagg, 1 prefill x 1 GPUs, batch 1, 1 decode x 8 GPUs, batch 264"},
 		{"a planner's targets out of reach", with(inputs(qwen, "h100_sxm"), func(in *profile.Inputs) {
 			in.Picking, in.SLA.TTFTMillis = profile.PickAutoscale, 1
-		}), "", ""},
-		{"isl beyond the context", with(inputs(qwen, "h100_sxm"), func(in *profile.Inputs) { in.Workload.ISL = 50_000 }), "", ""},
-		{"no output", with(inputs(qwen, "h100_sxm"), func(in *profile.Inputs) { in.Workload.OSL = 0 }), "", ""},
-		{"too few GPUs", with(inputs(llama, "h100_sxm"), func(in *profile.Inputs) { in.Hardware.TotalGPUs = 1 }), llamaDir, ""},
-		{"an unknown model", inputs("acme/NoSuch-7B", "h100_sxm"), "", ""},
-		{"estimated", inputs(qwen, "h100_pcie"), "", ""},
-		{"naive", inputs(qwen, "t4"), "", ""},
-		{"naive, eight bits per weight", inputs("Qwen/Qwen3-32B-FP8", "l40"), "", ""},
-		{"naive, the VRAM of the request", with(inputs("Qwen/Qwen3-32B-FP8", "l40"), func(in *profile.Inputs) { in.Hardware.VRAMMiB = 24576 }), "", ""},
-		{"naive, does not fit", inputs(llama, "t4"), llamaDir, ""},
-		{"naive, experts", inputs("Qwen/Qwen3-30B-A3B", "mi300"), "", ""},
+		}), "",
+			"the SLA cannot be met on 8 x h100_sxm: ttft 1 ms: at best 14.296 ms (best achievable: ttft 14.296 ms, itl 1.45 ms)"},
+		{"isl beyond the context", with(inputs(qwen, "h100_sxm"), func(in *profile.Inputs) { in.Workload.ISL = 50_000 }), "",
+			"workload.isl 50000 exceeds the context of Qwen/Qwen3-0.6B: 40960 tokens"},
+		{"no output", with(inputs(qwen, "h100_sxm"), func(in *profile.Inputs) { in.Workload.OSL = 0 }), "",
+			"workload.osl is 0: must be at least 1"},
+		{"too few GPUs", with(inputs(llama, "h100_sxm"), func(in *profile.Inputs) { in.Hardware.TotalGPUs = 1 }), llamaDir,
+			"meta-llama/Llama-3.1-70B-Instruct does not fit: its weights need 147 GiB, 1 x h100_sxm have 80 GiB"},
+		{"an unknown model", inputs("acme/NoSuch-7B", "h100_sxm"), "",
+			"model acme/NoSuch-7B: its config.json is neither shipped with AIConfigurator nor reachable: downloads are off, unless HF_HUB_OFFLINE=0 is set; mount the model cache that spec.modelCache names, or give a directory that holds the file with --model-config DIR"},
+		{"estimated", inputs(qwen, "h100_pcie"), "",
+			"estimated: vllm agg, 8 worker x 1 GPUs, batch 96"},
+		{"naive", inputs(qwen, "t4"), "",
+			"naive: vllm agg, 8 worker x 1 GPUs, batch 128"},
+		{"naive, eight bits per weight", inputs("Qwen/Qwen3-32B-FP8", "l40"), "",
+			"naive: vllm agg, 8 worker x 1 GPUs, batch 128"},
+		{"naive, the VRAM of the request", with(inputs("Qwen/Qwen3-32B-FP8", "l40"), func(in *profile.Inputs) { in.Hardware.VRAMMiB = 24576 }), "",
+			"naive: vllm agg, 4 worker x 2 GPUs, batch 128"},
+		{"naive, does not fit", inputs(llama, "t4"), llamaDir,
+			"meta-llama/Llama-3.1-70B-Instruct does not fit: its weights need 147 GiB, 8 x t4 have 128 GiB"},
+		{"naive, experts", inputs("Qwen/Qwen3-30B-A3B", "mi300"), "",
+			"naive: vllm agg, 8 worker x 1 GPUs, batch 128"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			res, _, err := p.Profile(t.Context(), c.in, c.dir)

@@ -16,17 +16,18 @@ import (
 // AIConfigurator rounds its tables to 3 decimals.
 const rounding = 0.0005
 
-// meets reports whether a row keeps the targets. AIConfigurator returns its
-// closest row where none does.
+// meets reports whether a row keeps the targets that the request names.
+// AIConfigurator returns its closest row where none does.
 func (s *session) meets(r row) bool {
 	sla := s.in.SLA
 	if sla.E2ELatencyMillis > 0 {
 		return r.num("request_latency") <= sla.E2ELatencyMillis+rounding
 	}
-	return r.num("ttft") <= sla.TTFTMillis+rounding && r.num("tpot") <= sla.ITLMillis+rounding
+	return (sla.TTFTAssumed || r.num("ttft") <= sla.TTFTMillis+rounding) &&
+		(sla.ITLAssumed || r.num("tpot") <= sla.ITLMillis+rounding)
 }
 
-// outcomeOf compares a row that meets the targets with them.
+// outcomeOf compares a row that meets the named targets with all of them.
 func (s *session) outcomeOf(r row) profile.SLAOutcome {
 	sla := s.in.SLA
 	o := profile.SLAOutcome{Verified: true, Met: true}
@@ -35,6 +36,7 @@ func (s *session) outcomeOf(r row) profile.SLAOutcome {
 	} else {
 		o.TTFTMarginMillis = margin(sla.TTFTMillis, r.num("ttft"))
 		o.ITLMarginMillis = margin(sla.ITLMillis, r.num("tpot"))
+		o.Met = s.keeps("ttft", *o.TTFTMarginMillis) && s.keeps("itl", *o.ITLMarginMillis)
 	}
 	if s.in.Picking == profile.PickLoadMatch {
 		served := r.loadServed()
@@ -45,6 +47,16 @@ func (s *session) outcomeOf(r row) profile.SLAOutcome {
 		}
 	}
 	return o
+}
+
+// keeps reports whether an assumed target is kept, with a warning where not; a
+// named one is, or there is no result.
+func (s *session) keeps(target string, margin float64) bool {
+	if margin >= -rounding {
+		return true
+	}
+	s.warn("the prediction misses Dynamo's default of sla.%s by %g ms; to make a target bind: set it", target, -margin)
+	return false
 }
 
 // margin is rounded as the predictions are.
