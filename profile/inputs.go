@@ -128,10 +128,14 @@ type InputWorkload struct {
 }
 
 // Targets is the latency that a pick has to meet, in milliseconds.
-// E2ELatencyMillis is zero when no end-to-end target is set.
+// E2ELatencyMillis is zero when no end-to-end target is set. An assumed target is
+// Dynamo's default where the request names none: it guides the search, and a pick
+// that misses it stands with a warning.
 type Targets struct {
 	TTFTMillis       float64 `json:"ttftMillis"`
+	TTFTAssumed      bool    `json:"ttftAssumed,omitempty"`
 	ITLMillis        float64 `json:"itlMillis"`
+	ITLAssumed       bool    `json:"itlAssumed,omitempty"`
 	E2ELatencyMillis float64 `json:"e2eLatencyMillis,omitempty"`
 }
 

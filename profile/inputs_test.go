@@ -103,7 +103,7 @@ func TestKeyIgnores(t *testing.T) {
 		{keyBase, edit{"interconnect and rdma", "{gpuSku", "{interconnect: pcie, rdma: true, gpuSku"}},
 		{keyBase, edit{"the case of the SKU", "h200_sxm", "H200_SXM"}},
 		{keyBase, edit{"optimizationType", "", "  sla: {optimizationType: latency}\n"}},
-		{keyBase, edit{"defaults written out", "", "  searchStrategy: rapid\n  workload: {isl: 4000, osl: 1000.0}\n  sla: {ttft: 2000, itl: 3e1}\n"}},
+		{keyBase, edit{"defaults written out", "", "  searchStrategy: rapid\n  workload: {isl: 4000, osl: 1000.0}\n"}},
 		{keyBase, edit{"the KV router", "", "  features: {kvRouter: {enabled: true}}\n"}},
 		{keyBase, edit{"a planner that is off", "", "  features: {planner: {enabled: false}}\n"}},
 		{keyBase, edit{"the order of the fields", "  backend: vllm\n", ""}},

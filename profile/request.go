@@ -92,12 +92,12 @@ func (s SLA) Targets() Targets {
 		e2e := *s.E2ELatencyMillis
 		return Targets{TTFTMillis: e2e, ITLMillis: e2e, E2ELatencyMillis: e2e}
 	}
-	t := Targets{TTFTMillis: defaultTTFTMillis, ITLMillis: defaultITLMillis}
+	t := Targets{TTFTMillis: defaultTTFTMillis, TTFTAssumed: true, ITLMillis: defaultITLMillis, ITLAssumed: true}
 	if s.TTFTMillis != nil {
-		t.TTFTMillis = *s.TTFTMillis
+		t.TTFTMillis, t.TTFTAssumed = *s.TTFTMillis, false
 	}
 	if s.ITLMillis != nil {
-		t.ITLMillis = *s.ITLMillis
+		t.ITLMillis, t.ITLAssumed = *s.ITLMillis, false
 	}
 	return t
 }

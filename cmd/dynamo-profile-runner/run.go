@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/dynamo-cmp/dynamo-cmp/cache"
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
@@ -175,9 +176,10 @@ func failed(outcomes []outcome) error {
 }
 
 type runner struct {
-	opts     runOptions
-	rapid    profiler
-	progress *progress
+	opts      runOptions
+	rapid     profiler
+	progress  *progress
+	profiling singleflight.Group // by store and key
 }
 
 // answer gives one request its result, in the store and in the lock.
@@ -227,7 +229,19 @@ func (r *runner) result(ctx context.Context, j job, key profile.Key) (outcome, e
 	if j.req.Spec.SearchStrategy == profile.StrategyThorough {
 		return outcome{}, errors.New("searchStrategy thorough needs a profiler that deploys candidates on a cluster, which this version does not have; to get a simulated answer now: set spec.searchStrategy: rapid")
 	}
-	res, files, err := r.rapid.Profile(ctx, j.req.Inputs(), modelDir(j.req))
+	// Requests with equal inputs that are answered at once share one profile.
+	shared, err, _ := r.profiling.Do(store.String()+" "+string(key), func() (any, error) {
+		return r.profile(ctx, store, j.req)
+	})
+	if err != nil {
+		return outcome{}, err
+	}
+	return shared.(outcome), nil
+}
+
+// profile makes a new result and stores it.
+func (r *runner) profile(ctx context.Context, store *cache.Store, req *profile.Request) (outcome, error) {
+	res, files, err := r.rapid.Profile(ctx, req.Inputs(), modelDir(req))
 	if err != nil {
 		return outcome{}, err
 	}
