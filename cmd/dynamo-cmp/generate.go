@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,17 +13,8 @@ import (
 	"github.com/dynamo-cmp/dynamo-cmp/render"
 )
 
-type generateOptions struct {
-	store    string
-	resolve  string
-	onMiss   string
-	allow    []string
-	cacheDir string
-	timeout  time.Duration
-}
-
 func newGenerateCommand() *cobra.Command {
-	var o generateOptions
+	var o options
 	cmd := &cobra.Command{
 		Use:   "generate [DIR]",
 		Short: "Print the manifests of a directory",
@@ -34,7 +23,11 @@ each DGDR by the manifests of its locked profiling result, and prints all of the
 
 It reads DIR, hardware.yaml at or above DIR, DIR/dynamo.lock, and the store. It
 prints everything at once or nothing. The same checkout and the same digests give
-the same bytes.`,
+the same bytes.
+
+Under Argo CD, which sets ARGOCD_APP_NAME, the Application may be stricter than the
+flags (dynamo-cmp parameters), errors are cut to what its UI shows, and warnings
+are left to whoever runs generate by hand or in CI.`,
 		Example: `  # what Argo CD will apply for one application
   dynamo-cmp generate apps/llama-70b
 
@@ -46,75 +39,70 @@ the same bytes.`,
 
   # development: look at the shape of the manifests before anything was profiled
   dynamo-cmp generate apps/llama-70b --on-miss naive`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return &codedError{exitInput, fmt.Errorf("generate takes one directory, not %d; to render several: run it once for each", len(args))}
-			}
-			return nil
-		},
+		Args: oneDirectory,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			dir := "."
-			if len(args) == 1 {
-				dir = args[0]
+			if underArgoCD() {
+				if err := o.narrow(os.Environ()); err != nil {
+					return err
+				}
 			}
-			out, warnings, err := generate(cmd.Context(), dir, o)
+			out, warnings, err := generate(cmd.Context(), directory(args), o)
 			if err != nil {
 				return err
 			}
-			for _, w := range warnings {
-				fmt.Fprintln(cmd.ErrOrStderr(), "warning:", w)
-			}
+			warn(cmd, warnings)
 			if _, err := cmd.OutOrStdout().Write(out); err != nil {
 				return fmt.Errorf("writing manifests: %w", err)
 			}
 			return nil
 		},
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&o.store, "store", "", "where results are: oci-layout:PATH or REGISTRY/REPO (default: the nearest .dynamo-cmp/store at or above DIR)")
-	flags.StringVar(&o.resolve, "resolve", "locked", "how a result is found: locked (dynamo.lock only) or key (the key's tag in the store where the lock has no entry)")
-	flags.StringVar(&o.onMiss, "on-miss", "fail", "what a request without a result does: fail, or naive (one engine per node, unverified; for development)")
-	flags.StringSliceVar(&o.allow, "allow", nil, "confidences that may be rendered, of measured,simulated,estimated,naive (default: all)")
-	flags.StringVar(&o.cacheDir, "cache-dir", defaultCacheDir(), "local copies of results, by digest; empty for none")
-	flags.DurationVar(&o.timeout, "timeout", 30*time.Second, "give up after this long; keep it below Argo CD's 60 s, whose kill leaves no message")
+	o.flags(cmd.Flags())
 	return cmd
 }
 
-// defaultCacheDir is empty where there is no home directory, as in a sidecar with
-// a read-only root: reads then go to the store each time.
-func defaultCacheDir() string {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return ""
-	}
-	return filepath.Join(dir, "dynamo-cmp", "results")
-}
-
-// check refuses option values that cannot be meant.
-func (o generateOptions) check() error {
-	if !slices.Contains([]string{"locked", "key"}, o.resolve) {
-		return &codedError{exitInput, fmt.Errorf("--resolve: unknown value %q, want locked or key", o.resolve)}
-	}
-	if !slices.Contains([]string{"fail", "naive"}, o.onMiss) {
-		return &codedError{exitInput, fmt.Errorf("--on-miss: unknown value %q, want fail or naive", o.onMiss)}
-	}
-	for _, c := range o.allow {
-		if !slices.Contains(profile.Confidences(), profile.Confidence(c)) {
-			return &codedError{exitInput, fmt.Errorf("--allow: unknown confidence %q, want some of measured, simulated, estimated, naive", c)}
-		}
+// oneDirectory refuses more than one argument.
+func oneDirectory(cmd *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return &codedError{exitInput, fmt.Errorf("%s takes one directory, not %d; to render several: run it once for each", cmd.Name(), len(args))}
 	}
 	return nil
 }
 
+// directory is the argument of a command, the working directory without one.
+func directory(args []string) string {
+	if len(args) == 0 {
+		return "."
+	}
+	return args[0]
+}
+
+// warn prints warnings for whoever looks at a terminal or at CI.
+func warn(cmd *cobra.Command, warnings profile.Problems) {
+	if underArgoCD() {
+		return
+	}
+	for _, w := range warnings {
+		fmt.Fprintln(cmd.ErrOrStderr(), "warning:", w)
+	}
+}
+
 // generate is the manifest stream of dir. It returns no bytes with an error, and
 // never an empty stream without one.
-func generate(ctx context.Context, dir string, o generateOptions) ([]byte, profile.Problems, error) {
+func generate(ctx context.Context, dir string, o options) ([]byte, profile.Problems, error) {
 	if err := o.check(); err != nil {
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
-	tree, rel, err := render.OpenTree(dir)
+	if o.cacheDir != "" {
+		release, err := takeSlot(ctx, filepath.Join(o.cacheDir, ".slots"), o.slots())
+		if err != nil {
+			return nil, nil, err
+		}
+		defer release()
+	}
+	tree, rel, err := openTree(dir)
 	if err != nil {
 		return nil, nil, &codedError{exitInput, err}
 	}

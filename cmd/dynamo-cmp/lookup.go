@@ -20,11 +20,11 @@ type resolver struct {
 	dir   string // of the lock, below the repository root
 	lock  *cache.Lock
 	store *cache.Store
-	opts  generateOptions
+	opts  options
 	read  map[cache.Digest]*profile.Result // requests with equal inputs share a result
 }
 
-func newResolver(tree *render.Tree, src *render.Source, o generateOptions) (*resolver, error) {
+func newResolver(tree *render.Tree, src *render.Source, o options) (*resolver, error) {
 	lock, err := readLock(tree, src.Dir)
 	if err != nil {
 		return nil, err
@@ -132,13 +132,22 @@ func (r *resolver) stale(ctx context.Context, req *profile.Request, entry cache.
 		where(req), req.Name, what, r.remedy())}
 }
 
-// allowed applies the operator's policy to an answer.
+// allowed applies the operator's policy, and the Application's, to an answer.
 func (r *resolver) allowed(req *profile.Request, a render.Answer) (render.Answer, error) {
-	if len(r.opts.allow) == 0 || slices.Contains(r.opts.allow, string(a.Result.Confidence)) {
-		return a, nil
+	sla := a.Result.SLA
+	switch confidence := string(a.Result.Confidence); {
+	case len(r.opts.allow) > 0 && !slices.Contains(r.opts.allow, confidence):
+		return refuse(req, fmt.Sprintf("is %s, and only %s may be rendered here (--allow)", confidence, strings.Join(r.opts.allow, ", ")))
+	case r.opts.requireSLAMet && !sla.Verified:
+		return refuse(req, "was never held against its SLA, which is required here (--require-sla-met)")
+	case r.opts.requireSLAMet && !sla.Met:
+		return refuse(req, "misses its SLA, which is refused here (--require-sla-met)")
 	}
-	return render.Answer{}, &codedError{exitPolicy, fmt.Errorf("%s: request %q: its result is %s, and only %s may be rendered here (--allow)",
-		where(req), req.Name, a.Result.Confidence, strings.Join(r.opts.allow, ", "))}
+	return a, nil
+}
+
+func refuse(req *profile.Request, why string) (render.Answer, error) {
+	return render.Answer{}, &codedError{exitPolicy, fmt.Errorf("%s: request %q: its result %s", where(req), req.Name, why)}
 }
 
 func (r *resolver) remedy() string {

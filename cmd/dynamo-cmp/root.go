@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -47,7 +46,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(stderr, err)
+	fmt.Fprintln(stderr, failure(err))
 	return exitCode(err)
 }
 
@@ -89,7 +88,7 @@ On any of them but 0 stdout is empty.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &codedError{exitInput, fmt.Errorf("%w; to see the flags: %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newGenerateCommand())
+	root.AddCommand(newGenerateCommand(), newParametersCommand(), newDiscoverCommand())
 	return root
 }
 
@@ -98,7 +97,7 @@ On any of them but 0 stdout is empty.`,
 func flagsFromEnvironment(flags *pflag.FlagSet) error {
 	var errs []error
 	flags.VisitAll(func(f *pflag.Flag) {
-		name := "DYNAMO_CMP_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		name := variable(f.Name)
 		value := os.Getenv(name)
 		if f.Changed || value == "" || f.Name == "help" || f.Name == "version" {
 			return
