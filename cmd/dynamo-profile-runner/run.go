@@ -252,59 +252,6 @@ func (r *runner) profile(ctx context.Context, store *cache.Store, req *profile.R
 	return outcome{status: statusProfiled, digest: digest, result: res}, nil
 }
 
-// open is the store of the job's repository. It keeps no local copies: a hit has
-// to be in the store, where others read it.
-func (r *runner) open(j job) (*cache.Store, error) {
-	ref := r.opts.store
-	if ref == "" {
-		ref = cache.Embedded(j.root, j.rel)
-	}
-	return cache.Open(ref, cache.Options{})
-}
-
-// stored is the result that the lock names for the key, else the one that the
-// store has for it, else an error that is cache.ErrNotFound.
-func stored(ctx context.Context, store *cache.Store, j job, key profile.Key) (cache.Digest, *profile.Result, error) {
-	digest, err := locked(j, key)
-	if err != nil {
-		return "", nil, err
-	}
-	if digest != "" {
-		res, err := store.Get(ctx, digest)
-		if err == nil || !errors.Is(err, cache.ErrNotFound) {
-			return digest, res, err
-		}
-	}
-	digest, err = store.Find(ctx, key)
-	if err != nil {
-		return "", nil, err
-	}
-	res, err := store.Get(ctx, digest)
-	if err == nil && res.Inputs.Key() != key {
-		return "", nil, fmt.Errorf("%s: the tag of key %s names result %s, which is for key %s: %w", store, key, digest, res.Inputs.Key(), cache.ErrTampered)
-	}
-	return digest, res, err
-}
-
-// locked is the digest that the lock has for the key, or empty.
-func locked(j job, key profile.Key) (cache.Digest, error) {
-	data, err := os.ReadFile(filepath.Join(j.dir, cache.LockFile))
-	if errors.Is(err, os.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	lock, err := cache.ParseLock(filepath.Join(j.rel, cache.LockFile), data)
-	if err != nil {
-		return "", err
-	}
-	if entry, ok := lock.Entry(j.req.Name); ok && entry.Key == key {
-		return entry.Result, nil
-	}
-	return "", nil
-}
-
 // modelDir is where the request's model cache is mounted here, if its config.json
 // can be read, as Dynamo's profiler looks for it.
 func modelDir(req *profile.Request) string {
