@@ -23,15 +23,21 @@ func failure(err error) string {
 	}
 	const rest = "and %d more: run dynamo-cmp generate %s to see all"
 	dir := clip(cmp.Or(os.Getenv(argoPath), "DIR"), 200)
-	lines := strings.Split(strings.TrimRight(err.Error(), "\n"), "\n")
+	// A line that begins with a tab belongs to the problem above it.
+	text := strings.ReplaceAll(strings.TrimRight(err.Error(), "\n"), "\n\t", "\t\t")
+	problems := strings.Split(text, "\n")
 	var b strings.Builder
-	for i, line := range lines {
-		line = clip(line, maxFailureLine)
-		last := fmt.Sprintf(rest, len(lines)-i, dir)
-		if b.Len()+len(line)+1+len(last)+1 > maxFailure {
+	for i, problem := range problems {
+		var lines []string
+		for line := range strings.SplitSeq(problem, "\t\t") {
+			lines = append(lines, clip(line, maxFailureLine))
+		}
+		problem = strings.Join(lines, "\n\t") + "\n"
+		last := fmt.Sprintf(rest, len(problems)-i, dir)
+		if b.Len()+len(problem)+len(last)+1 > maxFailure {
 			return b.String() + last
 		}
-		b.WriteString(line + "\n")
+		b.WriteString(problem)
 	}
 	return strings.TrimRight(b.String(), "\n")
 }

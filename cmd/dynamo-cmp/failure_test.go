@@ -29,6 +29,7 @@ func TestFailureUnderArgoCD(t *testing.T) {
 	require.Equal(t, fmt.Sprintf("and %d more: run dynamo-cmp generate apps/a to see all", 200-len(lines)+1), lines[len(lines)-1])
 
 	require.Equal(t, "one problem", failure(errors.New("one problem")))
+	require.Equal(t, "one problem, to fix it:\n\tthis\n\tthat", failure(errors.New("one problem, to fix it:\n\tthis\n\tthat")))
 	long := failure(errors.New("dgdr.yaml:1: " + strings.Repeat("é", 5000) + "; to fix it: edit\x1b[2J"))
 	require.Less(t, len(long), 1001)
 	require.Regexp(t, `^dgdr.yaml:1: é+ … é+; to fix it: edit \[2J$`, long)

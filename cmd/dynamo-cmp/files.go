@@ -27,7 +27,7 @@ type identity struct {
 	}
 }
 
-// filesOf takes the stream of generate apart. A document in it begins at the left
+// filesOf takes the stream of generate apart, in its order. A document in it begins at the left
 // margin, where no line of a value can be.
 func filesOf(stream []byte) ([]file, error) {
 	chunks := bytes.Split(stream, []byte("\n---\n"))
@@ -53,26 +53,23 @@ func filesOf(stream []byte) ([]file, error) {
 	for _, id := range ids {
 		short[id.file("")]++
 	}
-	files := map[string][]byte{}
+	taken := map[string]bool{}
+	files := make([]file, len(ids))
 	for i, id := range ids {
 		name := id.file("")
 		if short[name] > 1 {
 			name = id.file(id.Group)
 		}
-		if _, taken := files[name]; taken {
+		if taken[name] {
 			problems = append(problems, fmt.Errorf("two objects would be in the file %s", name))
 		}
-		files[name] = append(bytes.TrimSuffix(chunks[i], []byte("\n")), '\n')
+		taken[name] = true
+		files[i] = file{name, append(bytes.TrimSuffix(chunks[i], []byte("\n")), '\n')}
 	}
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	out := make([]file, 0, len(files))
-	for name, data := range files {
-		out = append(out, file{name, data})
-	}
-	slices.SortFunc(out, func(a, b file) int { return cmp.Compare(a.name, b.name) })
-	return out, nil
+	return files, nil
 }
 
 func (id identity) name() string {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -90,18 +89,11 @@ func warn(cmd *cobra.Command, warnings profile.Problems) {
 // generate is the manifest stream of dir. It returns no bytes with an error, and
 // never an empty stream without one.
 func generate(ctx context.Context, dir string, o options) ([]byte, profile.Problems, error) {
-	if err := o.check(); err != nil {
+	ctx, done, err := o.start(ctx)
+	if err != nil {
 		return nil, nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
-	defer cancel()
-	if o.cacheDir != "" {
-		release, err := takeSlot(ctx, filepath.Join(o.cacheDir, ".slots"), o.slots())
-		if err != nil {
-			return nil, nil, err
-		}
-		defer release()
-	}
+	defer done()
 	tree, rel, err := openTree(dir)
 	if err != nil {
 		return nil, nil, &codedError{exitInput, err}

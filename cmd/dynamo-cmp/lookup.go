@@ -155,6 +155,9 @@ func (r *resolver) remedy() string {
 }
 
 func where(req *profile.Request) string {
+	if req.Line == 0 { // it is not as it stands in a file
+		return req.File
+	}
 	return fmt.Sprintf("%s:%d", req.File, req.Line)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -48,6 +49,23 @@ func (o *options) check() error {
 		}
 	}
 	return nil
+}
+
+// start checks the options, waits for the turn of this process, and bounds its time.
+func (o *options) start(ctx context.Context) (_ context.Context, done func(), err error) {
+	if err := o.check(); err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	release := func() {}
+	if o.cacheDir != "" {
+		// Hidden, so that nobody takes it for a local copy.
+		if release, err = takeSlot(ctx, filepath.Join(o.cacheDir, ".slots"), o.slots()); err != nil {
+			cancel()
+			return nil, nil, err
+		}
+	}
+	return ctx, func() { release(); cancel() }, nil
 }
 
 func checkConfidence(c string) error {
