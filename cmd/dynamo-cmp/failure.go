@@ -23,23 +23,31 @@ func failure(err error) string {
 	}
 	const rest = "and %d more: run dynamo-cmp generate %s to see all"
 	dir := clip(cmp.Or(os.Getenv(argoPath), "DIR"), 200)
-	// A line that begins with a tab belongs to the problem above it.
-	text := strings.ReplaceAll(strings.TrimRight(err.Error(), "\n"), "\n\t", "\t\t")
-	problems := strings.Split(text, "\n")
+	problems := problemsIn(err.Error())
 	var b strings.Builder
 	for i, problem := range problems {
-		var lines []string
-		for line := range strings.SplitSeq(problem, "\t\t") {
-			lines = append(lines, clip(line, maxFailureLine))
-		}
-		problem = strings.Join(lines, "\n\t") + "\n"
 		last := fmt.Sprintf(rest, len(problems)-i, dir)
-		if b.Len()+len(problem)+len(last)+1 > maxFailure {
+		if b.Len()+len(problem)+1+len(last)+1 > maxFailure {
 			return b.String() + last
 		}
-		b.WriteString(problem)
+		b.WriteString(problem + "\n")
 	}
 	return strings.TrimRight(b.String(), "\n")
+}
+
+// problemsIn takes an error apart: a line is a problem, with the lines below it
+// that begin with a tab.
+func problemsIn(text string) []string {
+	var problems []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, "\n")
+		if rest, ok := strings.CutPrefix(line, "\t"); ok && len(problems) > 0 {
+			problems[len(problems)-1] += "\n\t" + clip(rest, maxFailureLine)
+			continue
+		}
+		problems = append(problems, clip(line, maxFailureLine))
+	}
+	return problems
 }
 
 // clip makes a line of at most n bytes, without its middle where it is longer: the

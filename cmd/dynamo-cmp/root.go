@@ -77,8 +77,8 @@ flag wins over its variable.
 
 Exit status: 0 done, 1 internal error, 2 bad input, 3 no result for a request,
 4 a stored byte was changed, 5 the store cannot be reached, 6 refused by policy.
-On any of them but 0 stdout is empty, except that fn says in its ResourceList what
-was wrong.`,
+On any of them but 0 stdout is empty, except that fn and doctor say there what is
+wrong.`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -89,7 +89,7 @@ was wrong.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &codedError{exitInput, fmt.Errorf("%w; to see the flags: %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newGenerateCommand(), newParametersCommand(), newDiscoverCommand(), newRenderCommand(), newFnCommand())
+	root.AddCommand(newGenerateCommand(), newParametersCommand(), newDiscoverCommand(), newRenderCommand(), newFnCommand(), newDoctorCommand())
 	return root
 }
 
