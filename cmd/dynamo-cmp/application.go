@@ -25,21 +25,22 @@ func underArgoCD() bool {
 	return os.Getenv(argoName) != ""
 }
 
-// applicationRoot is the root of the checkout that Argo CD sent, "" where this is
-// not known. The working directory is that root and the path of the Application.
+// applicationRoot is the root of what Argo CD sent, "" where it sent nothing. Argo CD
+// runs the plugin in the directory of the Application, below a directory of its own
+// that stands for the root of the repository, or for one further down where
+// --plugin-use-manifest-generate-paths is set: so it is above those directories that
+// end both the working directory and the path of the Application.
 func applicationRoot(dir string) string {
-	path := os.Getenv(argoPath)
-	abs, err := filepath.Abs(dir)
-	if !underArgoCD() || path == "" || err != nil {
+	root, err := filepath.Abs(dir)
+	if !underArgoCD() || err != nil {
 		return ""
 	}
-	rel := filepath.Clean("/" + filepath.FromSlash(path))
-	if rel == "/" {
-		return abs
-	}
-	root, _ := strings.CutSuffix(abs, rel)
-	if root == abs {
-		return ""
+	parts := strings.Split(strings.Trim(filepath.Clean("/"+os.Getenv(argoPath)), "/"), "/")
+	for _, part := range slices.Backward(parts) {
+		if filepath.Base(root) != part {
+			break
+		}
+		root = filepath.Dir(root)
 	}
 	return root
 }

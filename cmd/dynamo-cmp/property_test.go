@@ -40,6 +40,10 @@ func TestOutputDependsOnTheCheckoutAlone(t *testing.T) {
 	require.NoError(t, exec.Command("cp", "-r", repo, sent).Run())
 	require.NoError(t, os.RemoveAll(filepath.Join(sent, ".git")))
 	readOnly(t, sent)
+	// A tar that begins further down, with what the application needs.
+	part := filepath.Join(base, "_cmp_server", "7c6f5b0e-31a7-4d6c-9a52-6f4f5c7e9a10")
+	require.NoError(t, exec.Command("cp", "-r", filepath.Join(repo, "apps"), part).Run())
+	require.NoError(t, exec.Command("cp", "-r", filepath.Join(repo, "hardware.yaml"), filepath.Join(repo, ".dynamo-cmp"), part).Run())
 
 	cases := map[string]*exec.Cmd{
 		"relative":         generate(repo, []string{"apps/llama-70b"}, "HOME="+t.TempDir()),
@@ -48,6 +52,7 @@ func TestOutputDependsOnTheCheckoutAlone(t *testing.T) {
 		"live application": generate(app, nil, append(argo, "KUBE_VERSION=1.33.1", "KUBE_API_VERSIONS=v1,apps/v1", "ARGOCD_APP_REVISION=aaaaaaaa", "ARGOCD_APP_PARAMETERS=null")...),
 		"hydrator":         generate(app, nil, append(argo, "KUBE_VERSION=", "KUBE_API_VERSIONS=", "ARGOCD_APP_REVISION=bbbbbbbb")...),
 		"without .git":     generate(filepath.Join(sent, "apps", "llama-70b"), nil, argo...),
+		"without its top":  generate(filepath.Join(part, "llama-70b"), nil, argo...),
 		"one at a time":    generate(app, nil, "DYNAMO_CMP_MAX_CONCURRENT=1", "DYNAMO_CMP_CACHE_DIR="+t.TempDir()),
 		"no cache":         generate(app, nil, "DYNAMO_CMP_CACHE_DIR=/proc/nothing"),
 	}
