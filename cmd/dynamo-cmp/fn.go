@@ -46,7 +46,7 @@ errors in its results.`,
 
   # kpt: print what would be applied, leaving the package as it is
   kpt fn eval apps --exec "dynamo-cmp fn" --output unwrap`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			list, err := readList(cmd.InOrStdin())
 			if err != nil {

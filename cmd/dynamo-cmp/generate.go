@@ -68,6 +68,13 @@ func oneDirectory(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return &codedError{exitInput, fmt.Errorf("%s takes no argument, not %d; to see how it is used: %s --help", cmd.Name(), len(args), cmd.CommandPath())}
+	}
+	return nil
+}
+
 // directory is the argument of a command, the working directory without one.
 func directory(args []string) string {
 	if len(args) == 0 {

@@ -16,7 +16,7 @@ spec.source.plugin.parameters, for the form in Argo CD's UI: it is the command o
 spec.parameters.dynamic in plugin.yaml. It reads nothing.`,
 		Example: `  # what the running version knows, beside what a plugin.yaml announces
   dynamo-cmp parameters`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out, err := json.MarshalIndent(announcements(), "", "  ")
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -65,6 +66,35 @@ func TestPluginFiles(t *testing.T) {
 		static, err := json.Marshal(p.Spec.Parameters.Static)
 		require.NoError(t, err)
 		require.JSONEq(t, string(announced), string(static), path)
+	}
+}
+
+// The example Applications name the plugin and say only what they may.
+func TestExampleApplications(t *testing.T) {
+	paths, err := filepath.Glob("../../examples/gitops-repo/applications/*.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, paths)
+	for _, path := range paths {
+		data, err := os.ReadFile(path)
+		require.NoError(t, err)
+		var app struct {
+			Spec struct {
+				Source struct {
+					Path   string
+					Plugin struct {
+						Name       string
+						Parameters []any
+					}
+				}
+			}
+		}
+		require.NoError(t, yaml.Unmarshal(data, &app))
+		source := app.Spec.Source
+		require.Equal(t, "dynamo-cmp", source.Plugin.Name, path)
+		require.DirExists(t, filepath.Join("../../examples/gitops-repo", source.Path))
+		params, err := json.Marshal(source.Plugin.Parameters)
+		require.NoError(t, err)
+		require.NoError(t, (&options{}).narrow([]string{argoParameters + "=" + string(params)}), path)
 	}
 }
 
