@@ -48,6 +48,8 @@ type schemaNode struct {
 	MapType         string           `json:"x-kubernetes-map-type,omitempty"`
 	IntOrString     bool             `json:"x-kubernetes-int-or-string,omitempty"`
 	PreserveUnknown bool             `json:"x-kubernetes-preserve-unknown-fields,omitempty"`
+	PatchMergeKey   string           `json:"x-kubernetes-patch-merge-key,omitempty"` // see patchschema.go
+	PatchStrategy   string           `json:"x-kubernetes-patch-strategy,omitempty"`
 	GVK             []map[string]any `json:"x-kubernetes-group-version-kind,omitempty"`
 }
 

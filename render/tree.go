@@ -6,7 +6,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"strings"
 )
 
 // Caps on what is read of a checkout: a pull request may hold anything.
@@ -92,6 +94,43 @@ func (t *Tree) Read(name string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: larger than %d MiB", name, maxFileBytes>>20)
 	}
 	return data, nil
+}
+
+// maxLinks is how many links a path may lead through, as on Linux.
+const maxLinks = 40
+
+// resolve follows the links in a path and returns where it leads, relative to the
+// root, which it may not leave.
+func (t *Tree) resolve(name string) (string, error) {
+	todo := strings.Split(path.Clean(name), "/")
+	at, links := ".", 0
+	for len(todo) > 0 {
+		next := path.Join(at, todo[0])
+		todo = todo[1:]
+		if next == ".." || strings.HasPrefix(next, "../") {
+			return "", fmt.Errorf("%s: leads out of the repository", name)
+		}
+		info, err := t.root.Lstat(next)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", name, cause(err))
+		}
+		if info.Mode()&fs.ModeSymlink == 0 {
+			at = next
+			continue
+		}
+		target, err := t.root.Readlink(next)
+		links++
+		switch {
+		case err != nil:
+			return "", fmt.Errorf("%s: %w", name, cause(err))
+		case path.IsAbs(target):
+			return "", fmt.Errorf("%s: leads out of the repository", name)
+		case links > maxLinks:
+			return "", fmt.Errorf("%s: leads through too many links", name)
+		}
+		todo = append(strings.Split(path.Clean(target), "/"), todo...)
+	}
+	return at, nil
 }
 
 // list returns the names of the regular files and links directly in dir, sorted.
