@@ -24,6 +24,10 @@ func (a *assembly) check(objs []object) error {
 	problems := a.checkReferences(objs)
 	dgd := objs[len(objs)-1]
 	gpus := 0
+	at := "spec.overrides.dgd"
+	if a.patched {
+		at = ""
+	}
 	for _, c := range componentsOf(dgd) {
 		name, _ := c["name"].(string)
 		if p := a.checkName(dgd, c, name); p != "" {
@@ -31,7 +35,7 @@ func (a *assembly) check(objs []object) error {
 		}
 		n, p := gpusOf(c)
 		if p != "" {
-			problems = append(problems, a.req.Problem("spec.overrides.dgd", fmt.Sprintf("component %s: %s", name, p)))
+			problems = append(problems, a.req.Problem(at, fmt.Sprintf("component %s: %s", name, p)))
 		}
 		gpus += n
 	}
@@ -55,7 +59,7 @@ func (a *assembly) checkName(dgd, c object, name string) string {
 		return ""
 	}
 	left := maxGroveName - 2*len(name) - len("-ldr")
-	if min(len(a.name), minGroveName) <= left {
+	if name, _ := meta["name"].(string); min(len(name), minGroveName) <= left {
 		return ""
 	}
 	return fmt.Sprintf("Grove leaves a deployment with the multinode component %q %d characters for its name; to deploy it, "+
@@ -126,7 +130,7 @@ func (a *assembly) checkReferences(objs []object) profile.Problems {
 		for _, item := range volumes {
 			volume, _ := item.(object)
 			cm, _ := volume["configMap"].(object)
-			if name, _ := cm["name"].(string); strings.HasPrefix(name, a.name+"-planner-") && !have[name] {
+			if name, _ := cm["name"].(string); strings.Contains(name, a.name+"-planner-") && !have[name] {
 				fault("component %v mounts ConfigMap %q, which is not generated", c["name"], name)
 			}
 		}

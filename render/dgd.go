@@ -19,32 +19,43 @@ type assembly struct {
 	ans     Answer
 	pick    *profile.Pick
 	engine  engine
-	name    string
+	name    string           // of the deployment
 	planner *planner.Planner // nil when the planner is off
 
+	namespace  string // empty for whichever it is applied to
+	patched    bool   // a kustomization has changed the documents since
 	components []object
 	warnings   profile.Problems
 }
 
 // assemble makes all documents of a request.
 func assemble(req *profile.Request, ans Answer) ([]object, profile.Problems, error) {
-	if req.Spec.Features.Mocker {
-		return nil, nil, profile.Problems{req.Problem("spec.features.mocker", "the mocker is not rendered yet; to render real engines, switch it off")}
+	a, objs, err := generate(req, ans, req.DGDName(), req.Namespace)
+	if err != nil {
+		return nil, a.warnings, err
 	}
+	return objs, a.warnings, a.check(objs)
+}
+
+// generate makes the documents, whose names begin with name, without a look at
+// whether a cluster would run them.
+func generate(req *profile.Request, ans Answer, name, namespace string) (*assembly, []object, error) {
 	a := &assembly{
-		req: req, ans: ans, pick: &ans.Result.Pick, engine: engineOf(ans.Result.Pick.Backend), name: req.DGDName(),
+		req: req, ans: ans, pick: &ans.Result.Pick, engine: engineOf(ans.Result.Pick.Backend), name: name, namespace: namespace,
+	}
+	if req.Spec.Features.Mocker {
+		return a, nil, profile.Problems{req.Problem("spec.features.mocker", "the mocker is not rendered yet; to render real engines, switch it off")}
 	}
 	plan, err := planner.Build(req, ans.Result, a.name)
 	if err != nil {
-		return nil, nil, err
+		return a, nil, err
 	}
 	a.planner = plan
 	dgd, err := a.dgd()
 	if err != nil {
-		return nil, a.warnings, err
+		return a, nil, err
 	}
-	objs := append(a.configMaps(), dgd)
-	return objs, a.warnings, a.check(objs)
+	return a, append(a.configMaps(), dgd), nil
 }
 
 // DGD generates the DynamoGraphDeployment alone: what is deployed to measure a
@@ -130,8 +141,8 @@ func (a *assembly) configMaps() []object {
 
 func (a *assembly) metadata(name string, annotations object) object {
 	meta := object{"name": name, "labels": a.labels()}
-	if a.req.Namespace != "" {
-		meta["namespace"] = a.req.Namespace
+	if a.namespace != "" {
+		meta["namespace"] = a.namespace
 	}
 	if len(annotations) > 0 {
 		meta["annotations"] = annotations

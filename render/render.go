@@ -36,6 +36,22 @@ func Build(ctx context.Context, src *Source, lookup Lookup) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	stream, err := src.manifests(answers)
+	if err != nil {
+		return nil, err
+	}
+	if len(stream) == 0 {
+		// Empty output would tell Argo CD to prune everything it deployed before.
+		return nil, profile.Problems{{File: src.Dir, Message: "nothing to render: the directory holds no Kubernetes manifest"}}
+	}
+	return encode(stream)
+}
+
+// manifests are the documents of the source with those generated from its DGDRs.
+func (src *Source) manifests(answers map[*profile.Request]Answer) ([]manifest, error) {
+	if src.kustomized != nil {
+		return src.kustomized.build(src, answers)
+	}
 	var stream []manifest
 	var problems profile.Problems
 	for _, doc := range src.documents {
@@ -60,11 +76,7 @@ func Build(ctx context.Context, src *Source, lookup Lookup) ([]byte, error) {
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	if len(stream) == 0 {
-		// Empty output would tell Argo CD to prune everything it deployed before.
-		return nil, profile.Problems{{File: src.Dir, Message: "nothing to render: the directory holds no Kubernetes manifest"}}
-	}
-	return encode(stream)
+	return stream, nil
 }
 
 // answer looks every request up first, so that all that are missing are

@@ -18,9 +18,9 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the expectations in testdata")
 
-// TestCases renders the archives of testdata. result.json answers every request;
-// want.* is what comes out; every other file is the repository, of which app/ is
-// rendered.
+// TestCases renders the archives of testdata. result.json answers every request,
+// or that of the archive which result.of names; want.* is what comes out; every
+// other file is the repository, of which app/ is rendered.
 func TestCases(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	require.NoError(t, err)
@@ -60,6 +60,10 @@ func outcome(t *testing.T, files []txtar.File) []txtar.File {
 			result = f.Data
 			continue
 		}
+		if f.Name == "result.of" {
+			result = resultOf(t, strings.TrimSpace(string(f.Data)))
+			continue
+		}
 		path := filepath.Join(repo, f.Name)
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		require.NoError(t, os.WriteFile(path, f.Data, 0o644))
@@ -83,6 +87,19 @@ func outcome(t *testing.T, files []txtar.File) []txtar.File {
 		want = append(want, txtar.File{Name: "want.warnings", Data: []byte(warnings.Error() + "\n")})
 	}
 	return want
+}
+
+func resultOf(t *testing.T, name string) []byte {
+	t.Helper()
+	archive, err := txtar.ParseFile(filepath.Join("testdata", name+".txtar"))
+	require.NoError(t, err)
+	for _, f := range archive.Files {
+		if f.Name == "result.json" {
+			return f.Data
+		}
+	}
+	t.Fatalf("%s has no result.json", name)
+	return nil
 }
 
 func build(t *testing.T, dir string, lookup render.Lookup) ([]byte, profile.Problems, error) {

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dynamo-cmp/dynamo-cmp/planner"
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
 )
 
@@ -21,8 +20,9 @@ type Source struct {
 	Requests []*profile.Request // in the order of files and documents
 	Warnings profile.Problems   // worth saying, stopping nothing
 
-	documents []document
-	bytes     int // of all files
+	documents  []document
+	bytes      int         // of all files
+	kustomized *kustomized // instead of documents, where a kustomization stands
 }
 
 // document is one YAML document of the directory, a request where it is a DGDR.
@@ -31,18 +31,17 @@ type document struct {
 	request *profile.Request
 }
 
-// Load reads every YAML and JSON file directly in dir, hidden ones excepted.
-// The error is Problems and holds all of every file, in the order of files and lines.
+// Load reads what dir renders from: what its kustomization names, where it has
+// one, else every YAML and JSON file directly in it, hidden ones excepted. The
+// Requests are the DGDRs as kustomizations leave them, the Warnings theirs. The
+// error is Problems and holds all of every file, in the order of files and lines.
 func (t *Tree) Load(dir string) (*Source, error) {
 	names, err := t.list(dir)
 	if err != nil {
 		return nil, err
 	}
-	if i := slices.IndexFunc(names, isKustomization); i >= 0 {
-		return nil, profile.Problems{{
-			File:    path.Join(dir, names[i]),
-			Message: "kustomizations are not supported yet; to render this directory, remove the file or list its resources as plain files",
-		}}
+	if slices.ContainsFunc(names, isKustomization) {
+		return t.loadKustomized(dir)
 	}
 	defaults, problems := t.defaults(dir)
 	src := &Source{Dir: dir}
@@ -104,22 +103,7 @@ func (s *Source) add(t *Tree, file string, defaults profile.Defaults) profile.Pr
 	}
 	var problems profile.Problems
 	for _, d := range docs {
-		doc := document{Document: d}
-		switch {
-		case d.IsRequest():
-			doc.request, err = profile.Parse(d, defaults)
-			if err != nil {
-				problems = append(problems, problemsOf(file, err)...)
-				continue
-			}
-			problems = append(problems, planner.Check(doc.request)...)
-			s.Warnings = append(s.Warnings, doc.request.Warnings...)
-			s.Warnings = append(s.Warnings, planner.Warnings(doc.request)...)
-			s.Requests = append(s.Requests, doc.request)
-		default:
-			problems = append(problems, doc.check()...)
-		}
-		s.documents = append(s.documents, doc)
+		problems = append(problems, s.take(d, defaults)...)
 	}
 	return problems
 }
@@ -147,8 +131,11 @@ func (s *Source) sameNames() profile.Problems {
 	var problems profile.Problems
 	for _, req := range s.Requests {
 		if other, ok := first[req.Name]; ok {
-			problems = append(problems, req.Problem("metadata.name",
-				fmt.Sprintf("%q is already the name of the DGDR at %s:%d", req.Name, other.File, other.Line)))
+			message := fmt.Sprintf("%q is already the name of the DGDR at %s:%d", req.Name, other.File, other.Line)
+			if s.kustomized != nil {
+				message += "; to tell them apart, give each a namePrefix or build them on their own"
+			}
+			problems = append(problems, req.Problem("metadata.name", message))
 			continue
 		}
 		first[req.Name] = req
