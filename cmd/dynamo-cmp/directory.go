@@ -15,7 +15,7 @@ import (
 const madeFile = ".dynamo-cmp-rendered"
 
 // replaceDirectory makes dir hold the files and nothing else. Whoever reads it
-// meanwhile sees the old directory or the new one; so does a process that fails.
+// meanwhile sees the old directory or the new one, also when this process is killed.
 func replaceDirectory(dir string, files []file) (err error) {
 	if real, err := filepath.EvalSymlinks(dir); err == nil {
 		dir = real
@@ -40,16 +40,28 @@ func replaceDirectory(dir string, files []file) (err error) {
 	if err := fill(next, files); err != nil {
 		return fmt.Errorf("%s: writing: %w", dir, err)
 	}
-	if exists {
-		if err := os.Rename(dir, last); err != nil {
-			return fmt.Errorf("%s: replacing: %w", dir, err)
-		}
+	if !exists {
+		err = os.Rename(next, dir)
+	} else {
+		err = swap(dir, next, last)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: replacing: %w", dir, err)
+	}
+	return nil
+}
+
+// swap puts next in the place of dir. Where a file system cannot exchange the two,
+// dir is missing for a moment; an error puts it back.
+func swap(dir, next, last string) error {
+	if exchange(dir, next) == nil {
+		return nil
+	}
+	if err := os.Rename(dir, last); err != nil {
+		return err
 	}
 	if err := os.Rename(next, dir); err != nil {
-		if exists {
-			err = errors.Join(err, os.Rename(last, dir))
-		}
-		return fmt.Errorf("%s: replacing: %w", dir, err)
+		return errors.Join(err, os.Rename(last, dir))
 	}
 	return nil
 }

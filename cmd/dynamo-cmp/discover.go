@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"os"
@@ -100,7 +101,7 @@ func (s *search) file(name string) bool {
 		return false
 	}
 	data, err := s.tree.Read(name)
-	if err != nil {
+	if err != nil || !bytes.Contains(data, []byte("DynamoGraphDeploymentRequest")) {
 		return false
 	}
 	docs, err := profile.Documents(name, data)

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -33,4 +35,18 @@ func TestFailureUnderArgoCD(t *testing.T) {
 	long := failure(errors.New("dgdr.yaml:1: " + strings.Repeat("é", 5000) + "; to fix it: edit\x1b[2J"))
 	require.Less(t, len(long), 1001)
 	require.Regexp(t, `^dgdr.yaml:1: é+ … é+; to fix it: edit \[2J$`, long)
+}
+
+// Work that does not look at its context ends with a message all the same, and work
+// that does says itself why.
+func TestDeadline(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	stuck := make(chan struct{})
+	defer close(stuck)
+	err := within(ctx, time.Millisecond, func() error { <-stuck; return nil })
+	require.EqualError(t, err, "rendering: context deadline exceeded; to allow more time: DYNAMO_CMP_TIMEOUT")
+
+	err = within(ctx, time.Minute, func() error { <-ctx.Done(); return errors.New("reading the store: too slow") })
+	require.EqualError(t, err, "reading the store: too slow")
 }

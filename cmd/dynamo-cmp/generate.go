@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -93,6 +94,9 @@ func warn(cmd *cobra.Command, warnings profile.Problems) {
 	}
 }
 
+// grace is how long a render may take to say why it ran out of time.
+const grace = 2 * time.Second
+
 // generate is the manifest stream of dir. It returns no bytes with an error, and
 // never an empty stream without one.
 func generate(ctx context.Context, dir string, o options) ([]byte, profile.Problems, error) {
@@ -101,6 +105,38 @@ func generate(ctx context.Context, dir string, o options) ([]byte, profile.Probl
 		return nil, nil, err
 	}
 	defer done()
+	var out []byte
+	var warnings profile.Problems
+	err = within(ctx, grace, func() (err error) {
+		out, warnings, err = manifests(ctx, dir, o)
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return out, warnings, nil
+}
+
+// within ends with its context, whatever work does: input that takes too long must
+// end in a message, which Argo CD's kill would not leave. The caller is about to
+// exit, and work with it.
+func within(ctx context.Context, grace time.Duration, work func() error) error {
+	finished := make(chan error, 1)
+	go func() { finished <- work() }()
+	select {
+	case err := <-finished:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-finished:
+		return err
+	case <-time.After(grace):
+		return fmt.Errorf("rendering: %w; to allow more time: %s", ctx.Err(), variable("timeout"))
+	}
+}
+
+func manifests(ctx context.Context, dir string, o options) ([]byte, profile.Problems, error) {
 	tree, rel, err := openTree(dir)
 	if err != nil {
 		return nil, nil, &codedError{exitInput, err}
