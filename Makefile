@@ -37,7 +37,7 @@ venv: ## AIConfigurator from its hash-checked pins, into .venv/
 	fi
 
 test: venv $(DYNAMO_VENV)/complete lint ## vet, format, unit and golden tests
-	DYNAMO_CMP_PLANNER_PYTHON=$(DYNAMO_VENV)/bin/python go test -timeout 45m ./...
+	DYNAMO_CMP_GOLDENS=1 DYNAMO_CMP_PLANNER_PYTHON=$(DYNAMO_VENV)/bin/python go test -timeout 45m ./...
 
 $(DYNAMO_VENV)/complete:
 	rm -rf $(DYNAMO_VENV) && $(PYTHON) -m venv $(DYNAMO_VENV)

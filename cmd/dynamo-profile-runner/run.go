@@ -8,10 +8,11 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sync/singleflight"
 
 	"github.com/dynamo-cmp/dynamo-cmp/cache"
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
@@ -125,10 +126,13 @@ func run(ctx context.Context, jobs []job, o runOptions, progress *progress) []ou
 	progress.total(len(jobs))
 	var group errgroup.Group
 	group.SetLimit(o.jobs)
-	for _, i := range byTables(jobs) {
+	for _, alike := range r.byInputs(jobs) {
 		group.Go(func() error {
-			outcomes[i] = r.answer(ctx, jobs[i])
-			progress.finish(outcomes[i])
+			profile := sync.OnceValues(func() (outcome, error) { return r.profile(ctx, jobs[alike[0]]) })
+			for _, i := range alike {
+				outcomes[i] = r.answer(ctx, jobs[i], profile)
+				progress.finish(outcomes[i])
+			}
 			return nil
 		})
 	}
@@ -136,29 +140,34 @@ func run(ctx context.Context, jobs []job, o runOptions, progress *progress) []ou
 	return outcomes
 }
 
-// byTables orders jobs so that those which need the same performance tables
-// follow each other, and a worker loads them once.
-func byTables(jobs []job) []int {
-	tables := func(i int) string {
-		if jobs[i].req == nil {
-			return ""
-		}
-		in := jobs[i].req.Inputs()
-		return in.Hardware.System + " " + string(in.Backend)
+// byInputs groups the jobs that one profile answers, and orders the groups so
+// that those which need the same performance tables follow each other, and a
+// worker loads them once.
+func (r *runner) byInputs(jobs []job) [][]int {
+	type group struct {
+		tables string
+		jobs   []int
 	}
-	order := make([]int, len(jobs))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		if ta, tb := tables(a), tables(b); ta < tb {
-			return -1
-		} else if ta > tb {
-			return 1
+	groups := map[string]*group{}
+	var order []*group
+	for i, j := range jobs {
+		id, tables := fmt.Sprint("unreadable ", i), ""
+		if j.req != nil {
+			in := j.req.Inputs()
+			id, tables = r.ref(j)+" "+string(in.Key()), in.Hardware.System+" "+string(in.Backend)
 		}
-		return 0
-	})
-	return order
+		if groups[id] == nil {
+			groups[id] = &group{tables: tables}
+			order = append(order, groups[id])
+		}
+		groups[id].jobs = append(groups[id].jobs, i)
+	}
+	slices.SortStableFunc(order, func(a, b *group) int { return strings.Compare(a.tables, b.tables) })
+	alike := make([][]int, len(order))
+	for i, g := range order {
+		alike[i] = g.jobs
+	}
+	return alike
 }
 
 // failed is the error that says how many requests have no result, or nil.
@@ -176,14 +185,14 @@ func failed(outcomes []outcome) error {
 }
 
 type runner struct {
-	opts      runOptions
-	rapid     profiler
-	progress  *progress
-	profiling singleflight.Group // by store and key
+	opts     runOptions
+	rapid    profiler
+	progress *progress
 }
 
-// answer gives one request its result, in the store and in the lock.
-func (r *runner) answer(ctx context.Context, j job) outcome {
+// answer gives one request its result, in the store and in the lock. A new one
+// comes from profile, which requests with equal inputs share.
+func (r *runner) answer(ctx context.Context, j job, profile func() (outcome, error)) outcome {
 	if j.problem != nil {
 		return outcome{job: j, err: j.problem}
 	}
@@ -192,7 +201,7 @@ func (r *runner) answer(ctx context.Context, j job) outcome {
 	}
 	key := j.req.Inputs().Key()
 	r.progress.start(key, j.req.Name)
-	o, err := r.result(ctx, j, key)
+	o, err := r.result(ctx, j, key, profile)
 	o.job = j
 	if err != nil {
 		o.err = fmt.Errorf("%s:%d: request %q: %w", j.req.File, j.req.Line, j.req.Name, err)
@@ -212,12 +221,12 @@ func (r *runner) answer(ctx context.Context, j job) outcome {
 }
 
 // result is the stored answer to the request, or a new one.
-func (r *runner) result(ctx context.Context, j job, key profile.Key) (outcome, error) {
-	store, err := r.open(j)
-	if err != nil {
-		return outcome{}, err
-	}
+func (r *runner) result(ctx context.Context, j job, key profile.Key, profile func() (outcome, error)) (outcome, error) {
 	if !r.opts.force {
+		store, err := r.open(j)
+		if err != nil {
+			return outcome{}, err
+		}
 		digest, res, err := stored(ctx, store, j, key)
 		if err == nil {
 			return outcome{status: statusHit, digest: digest, result: res}, nil
@@ -226,22 +235,19 @@ func (r *runner) result(ctx context.Context, j job, key profile.Key) (outcome, e
 			return outcome{}, err
 		}
 	}
-	if j.req.Spec.SearchStrategy == profile.StrategyThorough {
-		return outcome{}, errors.New("searchStrategy thorough needs a profiler that deploys candidates on a cluster, which this version does not have; to get a simulated answer now: set spec.searchStrategy: rapid")
-	}
-	// Requests with equal inputs that are answered at once share one profile.
-	shared, err, _ := r.profiling.Do(store.String()+" "+string(key), func() (any, error) {
-		return r.profile(ctx, store, j.req)
-	})
-	if err != nil {
-		return outcome{}, err
-	}
-	return shared.(outcome), nil
+	return profile()
 }
 
 // profile makes a new result and stores it.
-func (r *runner) profile(ctx context.Context, store *cache.Store, req *profile.Request) (outcome, error) {
-	res, files, err := r.rapid.Profile(ctx, req.Inputs(), modelDir(req))
+func (r *runner) profile(ctx context.Context, j job) (outcome, error) {
+	if j.req.Spec.SearchStrategy == profile.StrategyThorough {
+		return outcome{}, errors.New("searchStrategy thorough needs a profiler that deploys candidates on a cluster, which this version does not have; to get a simulated answer now: set spec.searchStrategy: rapid")
+	}
+	store, err := r.open(j)
+	if err != nil {
+		return outcome{}, err
+	}
+	res, files, err := r.rapid.Profile(ctx, j.req.Inputs(), modelDir(j.req))
 	if err != nil {
 		return outcome{}, err
 	}

@@ -14,11 +14,15 @@ import (
 // open is the store of the job's repository. It keeps no local copies: a hit has
 // to be in the store, where others read it.
 func (r *runner) open(j job) (*cache.Store, error) {
-	ref := r.opts.store
-	if ref == "" {
-		ref = cache.Embedded(j.root, j.rel)
+	return cache.Open(r.ref(j), cache.Options{})
+}
+
+// ref is the operator's store, else the one that the repository carries.
+func (r *runner) ref(j job) string {
+	if r.opts.store != "" {
+		return r.opts.store
 	}
-	return cache.Open(ref, cache.Options{})
+	return cache.Embedded(j.root, j.rel)
 }
 
 // stored is the result that the lock names for the key, else the one that the
