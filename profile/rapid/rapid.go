@@ -16,7 +16,9 @@ import (
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
 )
 
-// Options says where AIConfigurator is and how it may be used.
+// Options says where AIConfigurator is and how it may be used. Workers do not
+// download a model's config.json unless HF_HUB_OFFLINE=0 is in the environment:
+// the answer shall not depend on what a hub serves today.
 type Options struct {
 	// Python is the interpreter of the environment that holds AIConfigurator.
 	Python string
