@@ -161,3 +161,16 @@ func TestAnswers(t *testing.T) {
 		})
 	}
 }
+
+// A runner that was killed closes the pipe, whatever its worker is doing.
+func TestWorkerEndsWithItsCaller(t *testing.T) {
+	w, err := startWorker(t.Context(), workerCommand(python(t)), handshakeTimeout)
+	require.NoError(t, err)
+	defer w.kill()
+	s := &session{in: inputs(qwen, "h100_sxm"), worker: w, database: silicon, backend: profile.BackendAuto, say: func(string) {
+		require.NoError(t, w.stdin.Close())
+	}}
+	s.model.Path = qwen
+	require.EqualError(t, s.call(t.Context(), "sweep", s.sweepParams(), &outcome{}),
+		"aiconfigurator: sweep: worker: ended without an answer"+w.stderr.String())
+}

@@ -12,8 +12,10 @@ import json
 import logging
 import math
 import os
+import queue
 import shlex
 import sys
+import threading
 from types import SimpleNamespace
 
 import yaml
@@ -404,7 +406,23 @@ def main():
     os.dup2(2, 1)
     with open(os.devnull, "rb") as null:
         os.dup2(null.fileno(), 0)
-    serve(requests, answers)
+    serve(arriving(requests), answers)
+
+
+def arriving(stream):
+    """The lines of the stream as they come; its end ends the process at once.
+
+    A caller that was killed cannot end a sweep that runs for minutes.
+    """
+    lines = queue.SimpleQueue()
+
+    def read():
+        for line in stream:
+            lines.put(line)
+        os._exit(0)
+
+    threading.Thread(target=read, daemon=True).start()
+    return iter(lines.get, None)
 
 
 if __name__ == "__main__":
