@@ -147,7 +147,7 @@ type DecodeCurve struct {
 type Provenance struct {
 	Tool        string `json:"tool"` // aiconfigurator, aiperf
 	ToolVersion string `json:"toolVersion"`
-	Database    string `json:"database,omitempty"` // silicon or sol: the performance tables' kind
+	Database    string `json:"database,omitempty"` // silicon, hybrid or sol: the performance tables' kind
 }
 
 // ParseResult decodes a result strictly and checks what every reader relies on:

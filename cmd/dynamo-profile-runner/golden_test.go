@@ -177,8 +177,10 @@ const (
 // answeredOtherwise are the recordings that we answer otherwise than Dynamo 1.5.1.
 var answeredOtherwise = map[string]struct{ want, why string }{
 	"m-err-no-image":                       {"simulated: vllm agg, 8 worker x 1 GPUs, batch 80", "the image has a default, as Dynamo's webhook gives it one"},
-	"m-moe-dsv3-h200-sglang32-planner-sla": {"simulated: sglang disagg, 1 prefill x 8 GPUs, batch 1, 1 decode x 8 GPUs, batch 64", autoscaleITL},
-	"m-dsv3-l40s-naive":                    {"", "it does not fit, and Dynamo deploys it"},
+	"m-override-nobinary-vllm":             {"simulated: vllm agg, 4 worker x 2 GPUs, batch 84", "Dynamo missed a binary of its operator, which we do not need"},
+	"m-image-digest-vllm":                  {"spec.image: must not be pinned by digest: the engine images are derived from its name and would keep a digest that is not theirs; use a version tag", "as it says"},
+	"m-pvc-no-path-vllm":                   {"spec.modelCache.pvcModelPath: is required: without it Dynamo serves a path that does not exist; set the model's directory in the claim", "as it says"},
+	"m-dsv3-l40s-naive":                    {`request "golden": deepseek-ai/DeepSeek-V3 does not fit in one node: it needs 981 GiB (1.5 times its weights), 8 x l40s have 360 GiB`, "it does not fit, and Dynamo deploys it"},
 	"m-sku-gb200-sxm-trtllm":               {"simulated: trtllm agg, 8 worker x 1 GPUs, batch 112", "AIConfigurator calls the system gb200"},
 	"m-sku-v100-sxm-vllm":                  {"naive: vllm agg, 4 worker x 2 GPUs, batch 128", realVRAM},
 	"m-sku-v100-naive-planner":             {"naive: vllm agg, 4 worker x 2 GPUs, batch 128", realVRAM},
@@ -188,4 +190,7 @@ var answeredOtherwise = map[string]struct{ want, why string }{
 	"m-sku-a30-vllm":                       {"estimated: vllm agg, 2 worker x 2 GPUs, batch 64", realEstimate},
 	"m-sku-h100-pcie-vllm":                 {"estimated: vllm agg, 8 worker x 1 GPUs, batch 176", realEstimate},
 	"m-sku-a100-pcie-trtllm":               {"estimated: trtllm agg, 8 worker x 1 GPUs, batch 96", realEstimate},
+	"m-moe-dsv3-h200-sglang32-planner-sla": {"simulated: sglang disagg, 1 prefill x 8 GPUs, batch 1, 1 decode x 8 GPUs, batch 64", autoscaleITL},
+	"m-err-itl-impossible-trtllm":          {`request "golden": the SLA cannot be met on 8 x h200_sxm: itl 1 ms: at best 5.28 ms (best achievable: ttft 184.585 ms, itl 5.28 ms)`, unmetSLA},
+	"m-err-sla-impossible-planner-vllm":    {`request "golden": the SLA cannot be met on 8 x h100_sxm: ttft 1 ms: at best 168.152 ms; itl 0.1 ms: at best 6.299 ms (best achievable: ttft 168.152 ms, itl 6.299 ms)`, unmetSLA},
 }

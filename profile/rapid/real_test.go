@@ -1,6 +1,7 @@
 package rapid
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -173,4 +174,17 @@ func TestWorkerEndsWithItsCaller(t *testing.T) {
 	s.model.Path = qwen
 	require.EqualError(t, s.call(t.Context(), "sweep", s.sweepParams(), &outcome{}),
 		"aiconfigurator: sweep: worker: ended without an answer"+w.stderr.String())
+}
+
+// summary is an answer in one line.
+func summary(res *profile.Result, err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	p := res.Pick
+	text := fmt.Sprintf("%s: %s %s", res.Confidence, p.Backend, p.Mode)
+	for _, r := range p.Roles {
+		text += fmt.Sprintf(", %d %s x %d GPUs, batch %d", r.Replicas, r.Name, r.GPUsPerEngine, r.BatchSize)
+	}
+	return text
 }

@@ -139,7 +139,7 @@ func (s *session) sweepParams() map[string]any {
 		"model": s.in.Model, "path": s.model.Path, "topN": topN, "database": s.database, "servingMode": "auto",
 		"system": hw.System, "backend": s.backend, "totalGpus": hw.TotalGPUs, "gpusPerNode": hw.GPUsPerNode,
 		"isl": work.ISL, "osl": work.OSL, "requestRate": work.RequestRate, "concurrency": work.Concurrency,
-		"ttft": sla.TTFTMillis, "tpot": sla.ITLMillis, "requestLatency": sla.E2ELatencyMillis,
+		"ttft": sla.TTFTMillis, "tpot": sla.ITLMillis, "requestLatency": sla.E2ELatencyMillis, "itlBinds": !sla.ITLAssumed,
 	}
 }
 

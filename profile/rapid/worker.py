@@ -191,7 +191,7 @@ class Worker:
             every = self.run_autoscale(task, target_tpot=left, top_n=ALL)
             within = every[every["request_latency"] <= bound]
             df = (within if len(within) else every).head(params["topN"])
-        elif not bound and len(df) and df.iloc[0]["tpot"] > params["tpot"]:
+        elif params["itlBinds"] and not bound and len(df) and df.iloc[0]["tpot"] > params["tpot"]:
             df = self.run_autoscale(task, target_tpot=params["tpot"])
         return {
             "chosen": "disagg" if len(df) else "none",
