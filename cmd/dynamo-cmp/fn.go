@@ -26,6 +26,9 @@ the directory spec.dir of the functionConfig: relative to the working directory,
 is that of the kustomization under kustomize build. An item that says which file it
 comes from (kpt) is looked up beside that file.
 
+What a kustomization does to its resources (a namespace, labels, patches) it does
+before fn, to the DGDR. To change what is generated, put a kustomization around it.
+
 The functionConfig may say, under spec:
   dir             directory of dynamo.lock (default: .)
   store           where results are, unless --store or its variable says so

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/dynamo-cmp/dynamo-cmp/cache"
 )
 
 // Under the real kustomize, fn makes of an application what generate makes of it,
@@ -37,6 +39,26 @@ metadata:
 `)
 	write("kustomization.yaml", "resources: [dgdr.yaml]\ntransformers: [function.yaml]\n")
 	got := run(t, exec.Command(kustomize, "build", "--enable-alpha-plugins", "--enable-exec", app))
+	require.Equal(t, objectsOf(t, want), objectsOf(t, got))
+
+	// What is around it changes what is generated, as in the build of generate.
+	overlay := filepath.Join(repo, "apps", "production")
+	require.NoError(t, os.Mkdir(overlay, 0o755))
+	require.NoError(t, exec.Command("cp", filepath.Join(app, cache.LockFile), overlay).Run())
+	require.NoError(t, os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte(`resources: [../llama-70b]
+namespace: inference
+labels: [{pairs: {team: serving}}]
+patches:
+- target: {kind: DynamoGraphDeployment}
+  patch: |
+    - op: replace
+      path: /spec/components/0/replicas
+      value: 3
+`), 0o644))
+	got = run(t, exec.Command(kustomize, "build", "--enable-alpha-plugins", "--enable-exec", overlay))
+	write("kustomization.yaml", "resources: [dgdr.yaml]\n")
+	want = run(t, exec.Command(self, "generate", overlay))
+	require.Contains(t, want, "replicas: 3")
 	require.Equal(t, objectsOf(t, want), objectsOf(t, got))
 
 	// An error stops the build and says why.

@@ -31,8 +31,8 @@ func TestScript(t *testing.T) {
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, "cache"))
 			repo := filepath.Join(env.WorkDir, "repo")
 			return errors.Join(
-				exec.Command("cp", "-r", examples, repo).Run(),
-				exec.Command("mkdir", filepath.Join(repo, ".git")).Run(),
+				exec.Command("mkdir", "-p", filepath.Join(repo, ".git")).Run(),
+				exec.Command("cp", "-r", examples+"/.", repo).Run(),
 			)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dynamo-cmp/dynamo-cmp/cache"
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
 	"github.com/dynamo-cmp/dynamo-cmp/render"
 )
@@ -26,8 +27,10 @@ type job struct {
 }
 
 // findJobs reads the DGDRs of paths: files, directories and everything below
-// them. What is wrong with one directory becomes a job with a problem, so that it
-// stops no other. A path that does not exist, or that holds no DGDR, is an error.
+// them. A directory with a kustomization answers the DGDRs that it builds, wherever
+// they are written. What is wrong with one directory becomes a job with a problem,
+// so that it stops no other. A path that does not exist, or that holds no DGDR, is
+// an error.
 func findJobs(ctx context.Context, paths []string) ([]job, error) {
 	var jobs []job
 	var errs []error
@@ -41,7 +44,7 @@ func findJobs(ctx context.Context, paths []string) ([]job, error) {
 		for _, j := range found {
 			id := j.dir
 			if j.req != nil {
-				id = j.req.File + "\x00" + j.req.Name
+				id += "\x00" + j.req.Name
 			}
 			if !seen[id] {
 				seen[id] = true
@@ -58,13 +61,13 @@ func findBelow(ctx context.Context, path string) ([]job, error) {
 		return nil, &usageError{err}
 	}
 	if !info.IsDir() {
-		jobs := loadDir(filepath.Dir(path))
-		jobs = slices.DeleteFunc(jobs, func(j job) bool {
-			return j.req != nil && filepath.Base(j.req.File) != filepath.Base(path)
-		})
+		jobs, err := inFile(path)
+		if err != nil {
+			return nil, err
+		}
 		return nonEmpty(path, jobs)
 	}
-	var jobs []job
+	var places []place
 	err = filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {
 		if err := errors.Join(err, ctx.Err()); err != nil {
 			return err
@@ -75,15 +78,35 @@ func findBelow(ctx context.Context, path string) ([]job, error) {
 		if p != path && strings.HasPrefix(d.Name(), ".") {
 			return fs.SkipDir
 		}
-		if holdsRequest(p) {
-			jobs = append(jobs, loadDir(p)...)
+		if found := look(p); found.holds {
+			places = append(places, found)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("searching %s: %w", path, err)
 	}
+	var jobs []job
+	for _, p := range stand(places, path) {
+		jobs = append(jobs, loadDir(p.dir)...)
+	}
 	return nonEmpty(path, jobs)
+}
+
+// inFile reads the DGDRs that are written in one file, as its directory builds
+// them. A kustomization stands for its directory.
+func inFile(path string) ([]job, error) {
+	jobs := loadDir(filepath.Dir(path))
+	if slices.Contains([]string{"kustomization.yaml", "kustomization.yml", "Kustomization"}, filepath.Base(path)) {
+		return jobs, nil
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(jobs, func(j job) bool {
+		return j.req != nil && filepath.Join(j.root, filepath.FromSlash(j.req.File)) != abs
+	}), nil
 }
 
 func nonEmpty(path string, jobs []job) ([]job, error) {
@@ -122,6 +145,56 @@ func mentionsRequest(path string) bool {
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, 4<<20))
 	return err != nil || bytes.Contains(data, []byte("DynamoGraphDeploymentRequest"))
+}
+
+// place is a directory that a search came by.
+type place struct {
+	dir   string // as the walk names it
+	id    string // the same for every way to name it
+	holds bool   // a DGDR is mentioned in what it builds from
+	part  bool   // it is a kustomize component, which is not built alone
+	uses  []string
+}
+
+// look finds out what a directory holds.
+func look(dir string) place {
+	p := place{dir: dir, id: dir}
+	tree, rel, err := render.OpenTree(dir)
+	if err != nil {
+		p.holds = holdsRequest(dir) // loading says why
+		return p
+	}
+	defer tree.Close()
+	p.id = filepath.Join(tree.Root(), rel)
+	reach := tree.Reach(rel)
+	if reach == nil {
+		p.holds = holdsRequest(dir)
+		return p
+	}
+	p.holds, p.part = reach.Requests, reach.Component
+	for _, used := range reach.Dirs {
+		p.uses = append(p.uses, filepath.Join(tree.Root(), used))
+	}
+	return p
+}
+
+// stand leaves out the directories that are there for others: bases, components
+// and patches of kustomizations that were found as well. The one that was asked
+// for stays, and so does one that has a lock.
+func stand(places []place, asked string) []place {
+	used := map[string]bool{}
+	for _, p := range places {
+		for _, id := range p.uses {
+			used[id] = true
+		}
+	}
+	return slices.DeleteFunc(places, func(p place) bool {
+		if !p.part && !used[p.id] || p.dir == asked {
+			return false
+		}
+		_, err := os.Stat(filepath.Join(p.dir, cache.LockFile))
+		return err != nil
+	})
 }
 
 // loadDir reads one directory as dynamo-cmp does.

@@ -34,8 +34,8 @@ func TestScript(t *testing.T) {
 			env.Setenv("DYNAMO_CMP_PYTHON", python)
 			repo := filepath.Join(env.WorkDir, "repo")
 			return errors.Join(
-				exec.Command("cp", "-r", examples, repo).Run(),
-				exec.Command("mkdir", filepath.Join(repo, ".git")).Run(),
+				exec.Command("mkdir", "-p", filepath.Join(repo, ".git")).Run(),
+				exec.Command("cp", "-r", examples+"/.", repo).Run(),
 			)
 		},
 		Condition: func(cond string) (bool, error) {
