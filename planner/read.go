@@ -127,7 +127,7 @@ func (r *reader) scalar(path string, f field, v any) (any, bool) {
 			return r.mistyped(path, "a string", v)
 		}
 		if len(f.enum) > 0 && !slices.Contains(f.enum, s) {
-			r.problem(path, "must be one of %s, not %s%s", strings.Join(f.enum, ", "), quoted(s), suggest(s, f.enum))
+			r.problem(path, "must be one of %s, not %s%s", strings.Join(f.enum, ", "), quoted(s), profile.DidYouMean(s, f.enum))
 			return nil, false
 		}
 		if f.required && s == "" {
@@ -207,43 +207,5 @@ func unknown(key string, fields []field) string {
 		names = append(names, f.name)
 		names = append(names, f.aliases...)
 	}
-	return "unknown field" + suggest(key, names)
-}
-
-// suggest names the candidate that is nearest to s, if any is near.
-func suggest(s string, candidates []string) string {
-	if len(s) > maxShown {
-		return ""
-	}
-	best, distance := "", max(2, len(s)/3)+1
-	for _, c := range candidates {
-		if d := editDistance(strings.ToLower(s), c); d < distance {
-			best, distance = c, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("; did you mean %s?", best)
-}
-
-// editDistance is the Levenshtein distance of two strings in bytes.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			next := min(row[j]+1, row[j+1]+1, diagonal+cost)
-			diagonal, row[j+1] = row[j+1], next
-		}
-	}
-	return row[len(b)]
+	return "unknown field" + profile.DidYouMean(key, names)
 }

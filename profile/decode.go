@@ -130,11 +130,8 @@ func (o *object) rest() []*yaml.Node {
 // close reports every unknown field, with the nearest known name.
 func (o *object) close() {
 	for _, k := range o.rest() {
-		hint := ""
-		if near := nearest(k.Value, o.known); near != "" {
-			hint = "; did you mean " + near
-		}
-		o.d.problems = append(o.d.problems, Problem{File: o.d.file, Line: k.Line, Path: join(o.path, cut(k.Value)), Message: "unknown field" + hint})
+		message := "unknown field" + DidYouMean(k.Value, o.known)
+		o.d.problems = append(o.d.problems, Problem{File: o.d.file, Line: k.Line, Path: join(o.path, cut(k.Value)), Message: message})
 	}
 }
 
@@ -163,11 +160,7 @@ func (o *object) enum(name string, allowed ...string) string {
 	if v == "" || slices.Contains(allowed, v) {
 		return v
 	}
-	hint := ""
-	if near := nearest(v, allowed); near != "" {
-		hint = "; did you mean " + near
-	}
-	o.d.problem(join(o.path, name), "must be one of %s, is %s%s", strings.Join(allowed, ", "), quote(v), hint)
+	o.d.problem(join(o.path, name), "must be one of %s, is %s%s", strings.Join(allowed, ", "), quote(v), DidYouMean(v, allowed))
 	return ""
 }
 

@@ -25,6 +25,15 @@ func formatNumber(f float64) string {
 	return strconv.FormatFloat(f, 'g', -1, 64)
 }
 
+// DidYouMean words the candidate nearest to a misspelt word as the end of a
+// message ("; did you mean isl"), or is empty where none is near.
+func DidYouMean(word string, candidates []string) string {
+	if near := nearest(word, candidates); near != "" {
+		return "; did you mean " + near
+	}
+	return ""
+}
+
 // nearest returns the candidate within a third of the word's length in edits,
 // or "".
 func nearest(word string, candidates []string) string {

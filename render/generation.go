@@ -130,7 +130,7 @@ func (a *assembly) strangers(dgd object) profile.Problems {
 			continue
 		}
 		problems = append(problems, a.req.Problem("", fmt.Sprintf(
-			"a patch of the kustomization is for component %q%s; the deployment has %s", name, didYouMean(name, have), strings.Join(have, ", "))))
+			"a patch of the kustomization is for component %q%s; the deployment has %s", name, profile.DidYouMean(name, have), strings.Join(have, ", "))))
 	}
 	return problems
 }

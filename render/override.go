@@ -158,7 +158,7 @@ func (o *override) component(path, name string) object {
 		}
 		names = append(names, have)
 	}
-	hint := didYouMean(name, names)
+	hint := profile.DidYouMean(name, names)
 	o.problem(path, "no component is called %q%s; generated are %s", name, hint, strings.Join(names, ", "))
 	return nil
 }

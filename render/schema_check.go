@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/dynamo-cmp/dynamo-cmp/profile"
 )
 
 // fault is a value that the schema refuses.
@@ -74,7 +76,7 @@ func (c *schemaCheck) object(path string, n *schemaNode, m object) {
 			c.value(at, n.AdditionalProperties, m[name])
 		case n.PreserveUnknown:
 		default:
-			c.fault(at, "unknown field%s", didYouMean(name, slices.Collect(maps.Keys(n.Properties))))
+			c.fault(at, "unknown field%s", profile.DidYouMean(name, slices.Collect(maps.Keys(n.Properties))))
 		}
 	}
 }
@@ -185,7 +187,7 @@ func (c *schemaCheck) number(path string, n *schemaNode, v any) bool {
 
 func (c *schemaCheck) text(path string, n *schemaNode, s string) {
 	if len(n.Enum) > 0 && !slices.Contains(n.Enum, s) {
-		c.fault(path, "must be one of %s, is %q%s", strings.Join(n.Enum, ", "), s, didYouMean(s, n.Enum))
+		c.fault(path, "must be one of %s, is %q%s", strings.Join(n.Enum, ", "), s, profile.DidYouMean(s, n.Enum))
 		return
 	}
 	if len(s) < n.MinLength {
@@ -239,38 +241,4 @@ func join(path, name string) string {
 		return name
 	}
 	return path + "." + name
-}
-
-// didYouMean names the candidate that is nearest to a misspelt word, if one is.
-func didYouMean(word string, candidates []string) string {
-	best, distance := "", len(word)/3+1
-	for _, c := range slices.Sorted(slices.Values(candidates)) {
-		if d := edits(strings.ToLower(word), strings.ToLower(c)); d < distance {
-			best, distance = c, d
-		}
-	}
-	if best == "" || len(word) > 64 {
-		return ""
-	}
-	return "; did you mean " + best
-}
-
-// edits is the Levenshtein distance.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
 }
