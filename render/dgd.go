@@ -28,13 +28,19 @@ type assembly struct {
 	warnings   profile.Problems
 }
 
-// assemble makes all documents of a request.
-func assemble(req *profile.Request, ans Answer) ([]object, profile.Problems, error) {
+// assemble makes all documents of a request, the deployment last and in the given
+// version.
+func assemble(req *profile.Request, ans Answer, version string) ([]object, profile.Problems, error) {
 	a, objs, err := generate(req, ans, req.DGDName(), req.Namespace)
 	if err != nil {
 		return nil, a.warnings, err
 	}
-	return objs, a.warnings, a.check(objs)
+	if err := a.check(objs); err != nil {
+		return nil, a.warnings, err
+	}
+	last := len(objs) - 1
+	objs[last], err = a.inVersion(objs[last], version)
+	return objs, a.warnings, err
 }
 
 // generate makes the documents, whose names begin with name, without a look at
@@ -61,7 +67,7 @@ func generate(req *profile.Request, ans Answer, name, namespace string) (*assemb
 // DGD generates the DynamoGraphDeployment alone: what is deployed to measure a
 // candidate is what is shipped.
 func DGD(req *profile.Request, ans Answer) (map[string]any, error) {
-	objs, _, err := assemble(req, ans)
+	objs, _, err := assemble(req, ans, "")
 	if err != nil {
 		return nil, err
 	}

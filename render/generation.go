@@ -31,6 +31,10 @@ func (g *generation) generate(src *Source, answers map[*profile.Request]Answer) 
 		named.Name = written.Name
 		ans := answers[req]
 		a, objs, err := generate(req, ans, named.DGDName(), written.Namespace)
+		if err == nil {
+			last := len(objs) - 1
+			objs[last], err = a.inVersion(objs[last], src.DGDVersion)
+		}
 		src.Warnings = append(src.Warnings, a.warnings...)
 		for _, w := range ans.Result.Warnings {
 			src.Warnings = append(src.Warnings, req.Problem("", w))
@@ -104,13 +108,13 @@ func (g *generation) check() profile.Problems {
 		if i < 0 {
 			continue
 		}
-		dgd := objs[i]
-		objs = append(slices.Delete(slices.Clone(objs), i, i+1), dgd)
-		if p := a.strangers(dgd); len(p) > 0 {
+		dgd, view := objs[i], betaView(objs[i], a.req)
+		objs = append(slices.Delete(slices.Clone(objs), i, i+1), view)
+		if p := a.strangers(view); len(p) > 0 {
 			problems = append(problems, p...)
 			continue
 		}
-		problems = append(problems, a.fits(dgd)...)
+		problems = append(problems, a.fits(dgd, view)...)
 		problems = append(problems, problemsOf(a.req.File, a.check(objs))...)
 	}
 	return problems
@@ -136,7 +140,7 @@ func (a *assembly) strangers(dgd object) profile.Problems {
 }
 
 // fits holds a patched deployment to its schema and to the room for its name.
-func (a *assembly) fits(dgd object) profile.Problems {
+func (a *assembly) fits(dgd, view object) profile.Problems {
 	api, err := loadOpenAPI()
 	if err != nil {
 		return problemsOf(a.req.File, err)
@@ -148,7 +152,7 @@ func (a *assembly) fits(dgd object) profile.Problems {
 	}
 	meta, _ := dgd["metadata"].(object)
 	name := fmt.Sprint(meta["name"])
-	for _, c := range componentsOf(dgd) {
+	for _, c := range componentsOf(view) {
 		if component := fmt.Sprint(c["name"]); name != a.name && len(name)+len(component) > maxGroveName {
 			problems = append(problems, a.req.Problem("metadata.name", fmt.Sprintf(
 				"the kustomization calls the deployment %s, which has %d characters together with component %s, and %d are allowed; shorten its prefix or suffix, or the name",

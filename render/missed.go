@@ -37,7 +37,7 @@ func (k *kustomized) missed(stream []manifest) profile.Problems {
 				continue
 			}
 			problems = append(problems, profile.Problem{File: l.source(), Path: fmt.Sprintf("patches[%d]", i), Message: fmt.Sprintf(
-				"is for %s %s%s, and %s is rendered, with the components %s",
+				"is for %s %s%s, and %s is rendered, with the components %s; to render the other version, set --dgd-version",
 				p.Target.Kind, p.Target.Version, k.wanted(l, p), other, strings.Join(names, ", "))})
 		}
 	}

@@ -59,7 +59,7 @@ func (src *Source) manifests(answers map[*profile.Request]Answer) ([]manifest, e
 			stream = append(stream, passed(doc))
 			continue
 		}
-		objs, warnings, err := Manifests(doc.request, answers[doc.request])
+		objs, warnings, err := assemble(doc.request, answers[doc.request], src.DGDVersion)
 		src.Warnings = append(src.Warnings, warnings...)
 		for _, w := range answers[doc.request].Result.Warnings {
 			src.Warnings = append(src.Warnings, doc.request.Problem("", w))
@@ -99,5 +99,5 @@ func answer(ctx context.Context, src *Source, lookup Lookup) (map[*profile.Reque
 // the ConfigMaps of the planner, then the DynamoGraphDeployment. The warnings
 // stop nothing. The error is Problems where a field of the request is at fault.
 func Manifests(req *profile.Request, ans Answer) ([]map[string]any, profile.Problems, error) {
-	return assemble(req, ans)
+	return assemble(req, ans, "")
 }

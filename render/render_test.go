@@ -19,8 +19,9 @@ import (
 var update = flag.Bool("update", false, "rewrite the expectations in testdata")
 
 // TestCases renders the archives of testdata. result.json answers every request,
-// or that of the archive which result.of names; want.* is what comes out; every
-// other file is the repository, of which app/ is rendered.
+// or that of the archive which result.of names; dgd-version is the version to
+// render; want.* is what comes out; every other file is the repository, of which
+// app/ is rendered.
 func TestCases(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	require.NoError(t, err)
@@ -55,9 +56,14 @@ func outcome(t *testing.T, files []txtar.File) []txtar.File {
 	require.NoError(t, os.MkdirAll(filepath.Join(repo, ".git"), 0o755))
 	require.NoError(t, os.MkdirAll(filepath.Join(repo, "app"), 0o755))
 	var result []byte
+	version := ""
 	for _, f := range files {
 		if f.Name == "result.json" {
 			result = f.Data
+			continue
+		}
+		if f.Name == "dgd-version" {
+			version = strings.TrimSpace(string(f.Data))
 			continue
 		}
 		if f.Name == "result.of" {
@@ -75,8 +81,8 @@ func outcome(t *testing.T, files []txtar.File) []txtar.File {
 		res, err := profile.ParseResult(result)
 		return render.Answer{Result: res, Digest: "sha256:0123"}, err
 	}
-	out, warnings, err := build(t, filepath.Join(repo, "app"), lookup)
-	again, _, _ := build(t, filepath.Join(repo, "app"), lookup)
+	out, warnings, err := buildIn(t, version, filepath.Join(repo, "app"), lookup)
+	again, _, _ := buildIn(t, version, filepath.Join(repo, "app"), lookup)
 	require.Equal(t, string(out), string(again))
 	if err != nil {
 		require.Empty(t, out)
@@ -104,6 +110,11 @@ func resultOf(t *testing.T, name string) []byte {
 
 func build(t *testing.T, dir string, lookup render.Lookup) ([]byte, profile.Problems, error) {
 	t.Helper()
+	return buildIn(t, "", dir, lookup)
+}
+
+func buildIn(t *testing.T, version, dir string, lookup render.Lookup) ([]byte, profile.Problems, error) {
+	t.Helper()
 	tree, at, err := render.OpenTree(dir)
 	require.NoError(t, err)
 	defer tree.Close()
@@ -111,6 +122,7 @@ func build(t *testing.T, dir string, lookup render.Lookup) ([]byte, profile.Prob
 	if err != nil {
 		return nil, nil, err
 	}
+	src.DGDVersion = version
 	out, err := render.Build(context.Background(), src, lookup)
 	return out, src.Warnings, err
 }

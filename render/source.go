@@ -19,6 +19,9 @@ type Source struct {
 	Dir      string             // relative to the root, with slashes
 	Requests []*profile.Request // in the order of files and documents
 	Warnings profile.Problems   // worth saying, stopping nothing
+	// DGDVersion is the version that deployments are rendered in, one of
+	// DGDVersions; empty for the first.
+	DGDVersion string
 
 	documents  []document
 	bytes      int         // of all files

@@ -69,9 +69,9 @@ func (o *options) narrow(environ []string) error {
 		s := settingNamed(d.name)
 		switch {
 		case s == nil:
-			errs = append(errs, refused(d.where, "is unknown; an Application may set %s", strings.Join(settable(), " and ")))
+			errs = append(errs, refused(d.where, "is unknown; an Application may set %s", strings.Join(settable(), ", ")))
 		case s.narrow == nil:
-			errs = append(errs, refused(d.where, "is for the operator of the sidecar to set (%s); an Application may set %s", variable(s.name), strings.Join(settable(), " and ")))
+			errs = append(errs, refused(d.where, "is for the operator of the sidecar to set (%s); an Application may set %s", variable(s.name), strings.Join(settable(), ", ")))
 		default:
 			if err := s.narrow(o, d.values); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", d.where, err))

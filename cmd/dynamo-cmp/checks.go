@@ -171,6 +171,7 @@ func (d *doctor) directory(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
+	src.DGDVersion = d.options.dgdVersion
 	r, err := newResolver(tree, src, d.options)
 	if err != nil {
 		return err

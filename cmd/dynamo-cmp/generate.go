@@ -146,6 +146,7 @@ func manifests(ctx context.Context, dir string, o options) ([]byte, profile.Prob
 	if err != nil {
 		return nil, nil, err
 	}
+	src.DGDVersion = o.dgdVersion
 	r, err := newResolver(tree, src, o)
 	if err != nil {
 		return nil, nil, err

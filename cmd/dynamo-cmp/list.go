@@ -137,6 +137,7 @@ func renderItem(ctx context.Context, tree *render.Tree, base string, doc profile
 	if err != nil {
 		return nil, err
 	}
+	src.DGDVersion = o.dgdVersion
 	r, err := newResolver(tree, src, o)
 	if err != nil {
 		return nil, err

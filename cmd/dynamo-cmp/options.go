@@ -23,6 +23,7 @@ type options struct {
 	onMiss        string
 	allow         []string
 	requireSLAMet bool
+	dgdVersion    string
 	cacheDir      string
 	maxConcurrent int
 	timeout       time.Duration
@@ -42,6 +43,9 @@ func (o *options) check() error {
 	}
 	if !slices.Contains([]string{"fail", "naive"}, o.onMiss) {
 		return &codedError{exitInput, fmt.Errorf("--on-miss: unknown value %q, want fail or naive", o.onMiss)}
+	}
+	if err := checkVersion(o.dgdVersion); err != nil {
+		return &codedError{exitInput, fmt.Errorf("--dgd-version: %w", err)}
 	}
 	for _, c := range o.allow {
 		if err := checkConfidence(c); err != nil {
@@ -92,6 +96,22 @@ func (o *options) narrowAllow(values []string) error {
 			strings.Join(values, ", "), strings.Join(o.allow, ", "))}
 	}
 	o.allow = both
+	return nil
+}
+
+func checkVersion(v string) error {
+	if slices.Contains(render.DGDVersions(), v) {
+		return nil
+	}
+	return fmt.Errorf("unknown version %q, want %s", v, strings.Join(render.DGDVersions(), " or "))
+}
+
+// chooseVersion takes the version that the Application's patches are written for.
+func (o *options) chooseVersion(values []string) error {
+	if err := checkVersion(values[0]); err != nil {
+		return &codedError{exitInput, err}
+	}
+	o.dgdVersion = values[0]
 	return nil
 }
 

@@ -117,7 +117,7 @@ func reference() string {
 <!-- Written by go test ./cmd/dynamo-cmp -update from the table in cmd/dynamo-cmp/settings.go. -->
 
 A setting is a flag of ` + "`dynamo-cmp generate` and `render`" + `, and a variable of the environment, which a flag overrides.
-What an Application may set, it sets as a parameter, and it can only make the operator's choice stricter.
+What an Application may set, it sets as a parameter, and a policy can only be made stricter than the operator's.
 
 | flag | variable | type | default | an Application may set it | meaning |
 |---|---|---|---|---|---|
@@ -134,7 +134,7 @@ What an Application may set, it sets as a parameter, and it can only make the op
 			def = "`" + def + "`"
 		}
 		if s.narrow != nil {
-			application = "stricter"
+			application = "yes"
 		}
 		kind := strings.ReplaceAll(flag.Value.Type(), "stringSlice", "list")
 		fmt.Fprintf(&b, "| `--%s` | `%s` | %s | %s | %s | %s |\n", s.name, variable(s.name), kind, def, application, s.help)

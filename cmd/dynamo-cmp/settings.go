@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/dynamo-cmp/dynamo-cmp/render"
 )
 
 // setting is one thing that can be set: by the operator with a flag or its
@@ -14,8 +16,8 @@ type setting struct {
 	title string // in the form that Argo CD shows
 	help  string // of the flag, in the form, and in the reference
 	bind  func(*pflag.FlagSet, *options, setting)
-	// narrow makes the options stricter by what an Application says; nil where an
-	// Application has no say.
+	// narrow makes the options stricter by what an Application says, or takes what
+	// is its own affair; nil where an Application has no say.
 	narrow func(*options, []string) error
 }
 
@@ -34,6 +36,14 @@ func settings() []setting {
 			help:   "refuse results that miss the SLA of their request, and naive ones, which never looked at it",
 			bind:   func(f *pflag.FlagSet, o *options, s setting) { f.BoolVar(&o.requireSLAMet, s.name, false, s.help) },
 			narrow: (*options).narrowSLA,
+		},
+		{
+			name: "dgd-version", title: "Version of the deployments",
+			help: "version of the DynamoGraphDeployments: v1beta1, or v1alpha1 for kustomize components that are written against it",
+			bind: func(f *pflag.FlagSet, o *options, s setting) {
+				f.StringVar(&o.dgdVersion, s.name, render.DGDVersions()[0], s.help)
+			},
+			narrow: (*options).chooseVersion,
 		},
 		{
 			name: "store", title: "Store",
