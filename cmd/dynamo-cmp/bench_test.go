@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -60,9 +59,32 @@ func (u *usage) add(b *testing.B, argv ...string) {
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	start := time.Now()
-	require.NoError(b, cmd.Run(), stderr.String())
-	u.seconds += time.Since(start).Seconds()
-	u.kib = max(u.kib, cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)
+	require.NoError(b, cmd.Start())
+	done := make(chan error)
+	go func() { done <- cmd.Wait() }()
+	for {
+		select {
+		case err := <-done:
+			require.NoError(b, err, stderr.String())
+			u.seconds += time.Since(start).Seconds()
+			return
+		case <-time.After(time.Millisecond):
+			u.kib = max(u.kib, peakKiB(cmd.Process.Pid))
+		}
+	}
+}
+
+// peakKiB is the most memory that a process has held since it was executed. What
+// wait reports of a child begins with the memory of its parent.
+func peakKiB(pid int) int64 {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0 // it ended
+	}
+	_, rest, _ := strings.Cut(string(status), "VmHWM:")
+	var kib int64
+	fmt.Sscan(rest, &kib)
+	return kib
 }
 
 // fleet is a directory with n requests like the llama-70b example, each locked.
