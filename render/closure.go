@@ -140,6 +140,10 @@ func (c *closure) read(l *layer) *visit {
 		return v
 	}
 	l.spec.FixKustomization()
+	if l.spec.CheckEmpty() != nil {
+		c.fault(name, "", "is empty; list what it builds from under resources")
+		return v
+	}
 	c.layers = append(c.layers, l)
 	r := reader{closure: c, layer: l, visit: v}
 	r.all()

@@ -28,7 +28,7 @@ func (g *generation) generate(src *Source, answers map[*profile.Request]Answer) 
 	for _, number := range slices.Sorted(maps.Keys(g.final)) {
 		req, written := g.final[number].request, g.written[number]
 		named := *req
-		named.Name = written.Name
+		named.Name = g.standingName(req.Name, written.Name)
 		ans := answers[req]
 		a, objs, err := generate(req, ans, named.DGDName(), written.Namespace)
 		if err == nil {
@@ -49,6 +49,18 @@ func (g *generation) generate(src *Source, answers map[*profile.Request]Answer) 
 		return problems
 	}
 	return nil
+}
+
+// standingName is the name of a DGDR before prefixes and suffixes: the written one,
+// or another that a patch has given it.
+func (g *generation) standingName(final, written string) string {
+	if strings.Contains(final, written) {
+		return written
+	}
+	for _, l := range g.layers {
+		final = strings.TrimSuffix(strings.TrimPrefix(final, l.spec.NamePrefix), l.spec.NameSuffix)
+	}
+	return final
 }
 
 // manifest is a resource of the build; a DGDR gives none.
@@ -152,6 +164,9 @@ func (a *assembly) fits(dgd, view object) profile.Problems {
 	}
 	meta, _ := dgd["metadata"].(object)
 	name := fmt.Sprint(meta["name"])
+	if len(componentsOf(view)) == 0 {
+		problems = append(problems, a.req.Problem("", "the kustomization leaves the deployment without components; to do without it, delete it"))
+	}
 	for _, c := range componentsOf(view) {
 		if component := fmt.Sprint(c["name"]); name != a.name && len(name)+len(component) > maxGroveName {
 			problems = append(problems, a.req.Problem("metadata.name", fmt.Sprintf(

@@ -85,6 +85,7 @@ func (r reader) resources(paths []string) {
 			continue
 		}
 		r.visit.resources += len(docs)
+		r.named(docs)
 		place := path.Join(r.layer.at, rel)
 		if !slices.ContainsFunc(docs, profile.Document.IsRequest) {
 			r.files[place] = data
@@ -102,6 +103,15 @@ func (r reader) resources(paths []string) {
 			} else {
 				r.docs = append(r.docs, d)
 			}
+		}
+	}
+}
+
+// named holds that each document has a name, by which kustomize knows it.
+func (r reader) named(docs []profile.Document) {
+	for _, d := range docs {
+		if d.Name == "" && !strings.HasSuffix(d.Kind, "List") && child(child(d.Root, "metadata"), "generateName") == nil {
+			r.problems = append(r.problems, profile.Problem{File: d.File, Line: d.Line, Path: "metadata.name", Message: "is missing: kustomize knows an object by its name"})
 		}
 	}
 }

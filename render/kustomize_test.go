@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/tools/txtar"
 
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
@@ -145,6 +146,27 @@ func TestBuildsAreBounded(t *testing.T) {
 	files["b0/x.yaml"] = "apiVersion: nvidia.com/v1beta1\nkind: DynamoGraphDeploymentRequest\nmetadata: {name: x}\n"
 	_, _, err = build(t, filepath.Join(write(t, files), "b8"), nil)
 	require.ErrorContains(t, err, "the build uses more than 1000 kustomizations")
+}
+
+// Builds at the same time do not share what one of them brings: kustomize's schema
+// is of the process.
+func TestBuildsAtOnce(t *testing.T) {
+	names := []string{"kustomize_merge_patch", "kustomize_own_schema", "kustomize_merge_patch", "kustomize_both"}
+	lookup := answering(t, "vllm_agg")
+	var group errgroup.Group
+	for _, name := range names {
+		app := filepath.Join(extract(t, name), "app")
+		want, _, err := build(t, app, lookup)
+		require.NoError(t, err)
+		group.Go(func() error {
+			got, _, err := build(t, app, lookup)
+			if string(want) != string(got) {
+				return errors.Join(err, errors.New(name+" comes out differently"))
+			}
+			return err
+		})
+	}
+	require.NoError(t, group.Wait())
 }
 
 // TestAsKustomizeDoes holds that a directory without DGDRs is built as the command

@@ -64,6 +64,11 @@ func (t *Tree) loadKustomized(dir string) (*Source, error) {
 			problems = append(problems, problemsOf(doc.File, err)...)
 			continue
 		}
+		if !doc.IsRequest() {
+			problems = append(problems, profile.Problem{File: doc.File, Line: doc.Line, Message: fmt.Sprintf(
+				"the kustomization makes the DGDR a %s %s; to do without it, delete it", doc.APIVersion, doc.Kind)})
+			continue
+		}
 		problems = append(problems, src.take(doc, defaults)...)
 		if n := len(src.Requests); n > 0 {
 			v.request = src.Requests[n-1]
@@ -136,15 +141,24 @@ func (k *kustomized) run(edit func(*layer) types.Kustomization, standing map[int
 	return built, nil
 }
 
-// nested is what kustomize puts before an error at each level that it passes, and
-// what it says twice.
-var nested = regexp.MustCompile(`accumulation err='[^']*': |accumulating (resources|components): |` +
-	`recursed (accumulation of|merging from) path '[^']*': |accumulateDirectory: |: no matches for Id [^;]*; failed to find unique target for patch \S*`)
+// What kustomize says around an error: that a file is no directory either, each
+// level that the error passed, the configuration it came from, names of ours for
+// what is read twice, and its own annotations.
+var (
+	neither = regexp.MustCompile(`accumulation err='(.*)': must build at directory: '[^']*': file is not directory`)
+	nested  = regexp.MustCompile(`accumulation err='[^']*': |accumulating (resources|components): |(accumulating|merging) resources from '[^']*': |` +
+		`recursed (accumulation of|merging from) path '[^']*': |accumulateDirectory: |trouble configuring builtin \w+ with config: .[^\x60]*.: |` +
+		`: no matches for Id [^;]*; failed to find unique target for patch \S*`)
+	copied = regexp.MustCompile(`~\d*(/|'|$)`)
+	inward = regexp.MustCompile(`(in object) \{\{(\S+ \S+)\} .*\}\}`)
+)
 
 // explain shortens an error of kustomize to what it is about, and says which
 // deployments there are where none is found.
 func (k *kustomized) explain(err error, standing map[int][]object) string {
-	message := strings.Join(strings.Fields(nested.ReplaceAllString(err.Error(), "")), " ")
+	message := strings.Join(strings.Fields(err.Error()), " ")
+	message = nested.ReplaceAllString(neither.ReplaceAllString(message, "$1"), "")
+	message = inward.ReplaceAllString(copied.ReplaceAllString(message, "$1"), "$1 $2")
 	if !strings.Contains(message, deploymentKind+".") || strings.Contains(message, requestKind) {
 		return message
 	}

@@ -2,9 +2,9 @@
 // (DGDRs) and their profiling results into the final manifest stream.
 //
 // A Tree is a confined view of a checkout, a Source is what one directory of it
-// holds, and Build prints the Source with every DGDR replaced by the manifests
-// of its result. Build is all or nothing and a function of its arguments: no
-// clock, no randomness, no cluster.
+// holds or its kustomization builds, and Build prints the Source with every DGDR
+// replaced by the manifests of its result. Build is all or nothing and a function
+// of its arguments: no clock, no randomness, no cluster.
 package render
 
 import (

@@ -18,12 +18,13 @@ func newGenerateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "generate [DIR]",
 		Short: "Print the manifests of a directory",
-		Long: `generate reads every YAML file of DIR (default: the working directory), replaces
-each DGDR by the manifests of its locked profiling result, and prints all of them.
+		Long: `generate reads every YAML file of DIR (default: the working directory), or builds
+its kustomization where it has one, replaces each DGDR by the manifests of its locked
+profiling result, and prints all of them. Patches apply to both.
 
-It reads DIR, hardware.yaml at or above DIR, DIR/dynamo.lock, and the store. It
-prints everything at once or nothing. The same checkout and the same digests give
-the same bytes.
+It reads DIR, what its kustomization names in the repository, hardware.yaml at or
+above DIR, DIR/dynamo.lock, and the store. It prints everything at once or nothing.
+The same checkout and the same digests give the same bytes.
 
 Under Argo CD, which sets ARGOCD_APP_NAME, the Application may be stricter than the
 flags (dynamo-cmp parameters), errors are cut to what its UI shows, and warnings
