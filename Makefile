@@ -11,15 +11,17 @@ REQS   := profile/rapid/requirements.txt
 TOOLS     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dynamo-cmp/tools
 KUSTOMIZE := $(TOOLS)/kustomize-v5.8.2/kustomize
 
+CMP_SERVER := $(TOOLS)/argocd-cmp-server-v2.14.21/argocd-cmp-server
+
 # Dynamo's own classes, which judge what we write for them.
 DYNAMO_REQS := planner/testdata/requirements-dynamo.txt
 DYNAMO_VENV := $(TOOLS)/dynamo-$(shell cksum < $(DYNAMO_REQS) | cut -d' ' -f1)
 
 .DEFAULT_GOAL := build
-.PHONY: help build venv test lint bench update demo clean
+.PHONY: help build venv test e2e e2e-argocd lint bench update demo clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 build: ## both commands, into bin/
 	go build -trimpath -o bin/ ./cmd/...
@@ -44,9 +46,17 @@ $(DYNAMO_VENV)/complete:
 	$(DYNAMO_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(DYNAMO_REQS)
 	touch $@
 
+e2e: e2e-argocd ## the real servers, built once from their Go modules
+
+e2e-argocd: $(CMP_SERVER) ## the plugin under the real argocd-cmp-server
+	cd e2e && DYNAMO_CMP_CMP_SERVER=$(CMP_SERVER) go test -count=1 ./...
+
+$(CMP_SERVER):
+	cd e2e && go build -trimpath -ldflags '-s -w' -o $@ ./argocd-cmp-server
+
 lint: ## go vet and gofmt
 	go vet ./...
-	@unformatted=$$(gofmt -l cmd cache planner profile render); \
+	@unformatted=$$(gofmt -l cmd cache e2e planner profile render); \
 		if [ -n "$$unformatted" ]; then echo "not gofmt'd:"; echo "$$unformatted"; exit 1; fi
 
 bench: venv $(KUSTOMIZE) ## speed and memory, beside what one would run otherwise
