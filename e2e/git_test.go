@@ -10,6 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// longerPrompts, at the end of the DGDR qwen-small, asks for another result.
+const longerPrompts = "  workload: {isl: 12000, osl: 300}\n"
+
 // checkout is a git repository that Argo CD fetches from.
 type checkout struct {
 	dir string
@@ -47,7 +50,7 @@ func (c checkout) replace(t *testing.T, name, old, new string) {
 func (c checkout) commit(t *testing.T, message string) string {
 	t.Helper()
 	c.git(t, "add", "--all")
-	c.git(t, "-c", "user.name=e2e", "-c", "user.email=e2e@example.com", "commit", "--quiet", "--message", message)
+	c.git(t, "commit", "--quiet", "--message", message)
 	return c.git(t, "rev-parse", "HEAD")
 }
 
@@ -55,6 +58,8 @@ func (c checkout) git(t *testing.T, args ...string) string {
 	t.Helper()
 	cmd := exec.Command("git", args...)
 	cmd.Dir = c.dir
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null",
+		"GIT_AUTHOR_NAME=e2e", "GIT_AUTHOR_EMAIL=e2e@example.com", "GIT_COMMITTER_NAME=e2e", "GIT_COMMITTER_EMAIL=e2e@example.com")
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	require.NoError(t, err)
@@ -71,4 +76,12 @@ func (c checkout) profile(t *testing.T, app string) {
 	out, err := exec.Command(runnerBinary(t), "run", filepath.Join(c.dir, "apps", app), "--python", python,
 		"--model-config", filepath.Join(c.dir, "platform/model-configs")).CombinedOutput()
 	require.NoError(t, err, string(out))
+}
+
+// read is a file of the working tree.
+func (c checkout) read(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(c.dir, name))
+	require.NoError(t, err)
+	return string(data)
 }

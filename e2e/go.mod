@@ -6,6 +6,8 @@ require (
 	github.com/argoproj/argo-cd/v2 v2.14.21
 	github.com/stretchr/testify v1.12.1
 	google.golang.org/protobuf v1.36.6
+	k8s.io/apimachinery v0.31.14
+	k8s.io/client-go v0.31.14
 	sigs.k8s.io/yaml v1.4.0
 )
 
@@ -258,10 +260,8 @@ require (
 	gopkg.in/yaml.v3 v3.0.1 // indirect
 	k8s.io/api v0.31.14 // indirect
 	k8s.io/apiextensions-apiserver v0.31.2 // indirect
-	k8s.io/apimachinery v0.31.14 // indirect
 	k8s.io/apiserver v0.31.14 // indirect
 	k8s.io/cli-runtime v0.31.14 // indirect
-	k8s.io/client-go v0.31.14 // indirect
 	k8s.io/component-base v0.31.14 // indirect
 	k8s.io/component-helpers v0.31.14 // indirect
 	k8s.io/klog/v2 v2.130.1 // indirect
