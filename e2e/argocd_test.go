@@ -43,7 +43,7 @@ func newSite(t *testing.T) site {
 	s := site{repo: gitRepository(t), objects: cluster.Objects(t)}
 	s.objects.DefineDynamo(t)
 	plugin := servers.StartPlugin(t, "../plugin.yaml", filepath.Dir(pluginBinary(t)))
-	s.argo = servers.StartArgoCD(t, cluster, servers.StartRepoServer(t, plugin.Sockets), nil)
+	s.argo = servers.StartArgoCD(t, cluster, servers.StartRepoServer(t, plugin.Sockets), argoSettings(t))
 
 	s.repo.git(t, "mv", "apps/qwen-small/dgdr.yaml", "apps/llama-70b/qwen-small.yaml")
 	lock := s.repo.read(t, "apps/qwen-small/dynamo.lock")
@@ -155,6 +155,11 @@ func TestApplicationLife(t *testing.T) {
 	}
 	require.True(t, mounted, "the planner's ConfigMap is not mounted")
 
+	// It is healthy when the operator says so, and of this generation.
+	require.Equal(t, "Progressing", s.health(t, "llama-70b-dgd"))
+	s.operate(t, llama, "successful")
+	require.Eventually(t, func() bool { return s.health(t, "llama-70b-dgd") == "Healthy" }, 60*time.Second, time.Second)
+
 	// What the planner sets stays, while a new image in Git arrives.
 	i, decode := component(t, dgd, "decode")
 	require.NotContains(t, decode, "replicas")
@@ -194,6 +199,33 @@ func TestApplicationLife(t *testing.T) {
 	_, decode = component(t, s.live(t, llama), "decode")
 	require.EqualValues(t, 3, decode["replicas"])
 	s.live(t, smoke)
+}
+
+// operate sets the state of a deployment, as Dynamo's operator does when it has seen
+// its generation.
+func (s site) operate(t *testing.T, o object, state string) {
+	t.Helper()
+	obj := s.live(t, o)
+	obj.Object["status"] = map[string]any{"state": state, "observedGeneration": obj.GetGeneration()}
+	part := strings.Split(o.gvk, "/")
+	client, err := s.objects.Of(schema.GroupVersionKind{Group: part[0], Version: part[1], Kind: part[2]}, "inference")
+	require.NoError(t, err)
+	_, err = client.UpdateStatus(t.Context(), obj, metav1.UpdateOptions{})
+	require.NoError(t, err)
+}
+
+// health is what Argo CD makes of an object of the application.
+func (s site) health(t *testing.T, name string) string {
+	t.Helper()
+	resources, _, err := unstructured.NestedSlice(s.application(t, "normal").Object, "status", "resources")
+	require.NoError(t, err)
+	for _, r := range resources {
+		if r := r.(map[string]any); r["name"] == name {
+			verdict, _, _ := unstructured.NestedString(r, "health", "status")
+			return verdict
+		}
+	}
+	return ""
 }
 
 func (s site) patch(t *testing.T, o object, manager, patch string) {

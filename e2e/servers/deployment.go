@@ -24,12 +24,10 @@ type ArgoCD struct {
 func StartArgoCD(t testing.TB, c *ControlPlane, r *RepoServer, settings map[string]string) *ArgoCD {
 	t.Helper()
 	binary, objects := Tool(t, "argocd"), c.Objects(t)
-	module, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/argoproj/argo-cd/v2").Output()
-	require.NoError(t, err)
-	manifests := filepath.Join(strings.TrimSpace(string(module)), "manifests")
+	manifests := ArgoManifests(t)
 	namespace := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "argocd"}}}
-	_, err = objects.Apply(t.Context(), namespace, "e2e")
+	_, err := objects.Apply(t.Context(), namespace, "e2e")
 	require.NoError(t, err)
 	for _, pattern := range []string{"crds/*-crd.yaml", "base/config/argocd-*.yaml"} {
 		paths, err := filepath.Glob(filepath.Join(manifests, pattern))
@@ -58,6 +56,14 @@ func StartArgoCD(t testing.TB, c *ControlPlane, r *RepoServer, settings map[stri
 	Start(t, binary, append([]string{"--metrics-port", Port(t), "--app-resync", "10", "--persist-resource-health"}, common...),
 		append([]string{"ARGOCD_BINARY_NAME=argocd-application-controller", "HOSTNAME=argocd-application-controller-0"}, env...))
 	return a
+}
+
+// ArgoManifests is the directory of the manifests that Argo CD's module carries.
+func ArgoManifests(t testing.TB) string {
+	t.Helper()
+	module, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/argoproj/argo-cd/v2").Output()
+	require.NoError(t, err)
+	return filepath.Join(strings.TrimSpace(string(module)), "manifests")
 }
 
 // Get reads a path of Argo CD's API, as its command line and web page do.
