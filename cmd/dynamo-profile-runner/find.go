@@ -75,7 +75,7 @@ func findBelow(ctx context.Context, path string) ([]job, error) {
 		if !d.IsDir() {
 			return nil
 		}
-		if p != path && strings.HasPrefix(d.Name(), ".") {
+		if p != path && passedOver(d.Name()) {
 			return fs.SkipDir
 		}
 		if found := look(p); found.holds {
@@ -91,6 +91,12 @@ func findBelow(ctx context.Context, path string) ([]job, error) {
 		jobs = append(jobs, loadDir(p.dir)...)
 	}
 	return nonEmpty(path, jobs)
+}
+
+// passedOver reports whether a directory below the one that was named is left out:
+// hidden ones, and testdata, where Argo CD keeps the samples of health checks.
+func passedOver(name string) bool {
+	return strings.HasPrefix(name, ".") || name == "testdata"
 }
 
 // inFile reads the DGDRs that are written in one file, as its directory builds

@@ -39,10 +39,11 @@ func newRunCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run PATH...",
 		Short: "Answer every request below the paths",
-		Long: `run finds the DGDRs in the given files, directories and everything below them, and
-gives each a profiling result: the one that is locked, or that the store has for its
-key, or a new one. Every result is pushed to the store and pinned in the dynamo.lock
-beside its DGDR. What fails stops no other request.
+		Long: `run finds the DGDRs in the given files, directories and everything below them (but
+hidden directories and testdata), and gives each a profiling result: the one that is
+locked, or that the store has for its key, or a new one. Every result is pushed to
+the store and pinned in the dynamo.lock beside its DGDR. What fails stops no other
+request.
 
 stdout gets the table of results; progress and errors go to stderr.`,
 		Example: `  # one application; commit the dynamo.lock that this writes
