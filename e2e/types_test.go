@@ -23,6 +23,11 @@ func TestArgoTypes(t *testing.T) {
 		_, err := os.Stat(filepath.Join("../examples/gitops-repo", app.Spec.Source.Path))
 		require.NoError(t, err)
 	}
+	for _, path := range []string{"apps", "previews"} {
+		var set v1alpha1.ApplicationSet
+		strictly(t, "../examples/gitops-repo/applicationsets/"+path+".yaml", &set)
+		require.Equal(t, "dynamo-cmp", set.Spec.Template.Spec.Source.Plugin.Name)
+	}
 	for _, path := range []string{"../plugin.yaml", "../examples/gitops-repo/platform/argocd/plugin-discover.yaml"} {
 		var config plugin.PluginConfig
 		strictly(t, path, &config)

@@ -13,8 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// ArgoCD is Argo CD's application controller and API server, beside a repo-server,
-// in the namespace argocd of a control plane that they also deploy to.
+// ArgoCD is Argo CD's controllers and API server, beside a repo-server, in the
+// namespace argocd of a control plane that they also deploy to.
 type ArgoCD struct {
 	url string
 }
@@ -55,6 +55,10 @@ func StartArgoCD(t testing.TB, c *ControlPlane, r *RepoServer, settings map[stri
 	server.Await(t, healthy(http.DefaultClient, a.url+"/healthz"))
 	Start(t, binary, append([]string{"--metrics-port", Port(t), "--app-resync", "10", "--persist-resource-health"}, common...),
 		append([]string{"ARGOCD_BINARY_NAME=argocd-application-controller", "HOSTNAME=argocd-application-controller-0"}, env...))
+	Start(t, binary, []string{
+		"--kubeconfig", c.Kubeconfig, "--namespace", "argocd", "--argocd-repo-server", r.Address, "--repo-server-plaintext",
+		"--metrics-addr", "127.0.0.1:" + Port(t), "--probe-addr", "127.0.0.1:" + Port(t), "--webhook-addr", "127.0.0.1:" + Port(t),
+	}, append([]string{"ARGOCD_BINARY_NAME=argocd-applicationset-controller"}, env...))
 	return a
 }
 
