@@ -2,6 +2,7 @@ package profile
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -13,7 +14,20 @@ const hardwareFileVersion = "dynamo-cmp.github.io/v1"
 type HardwareFile struct {
 	File string
 	Hardware
+	// Capabilities are what the cluster has beside GPUs; nil where the file does
+	// not list it, and then nothing is known to be missing.
+	Capabilities []string
 }
+
+// The capabilities that a hardware file may list.
+const (
+	Grove      = "grove"
+	LWS        = "lws"
+	KAI        = "kai"
+	RDMA       = "rdma"
+	Prometheus = "prometheus"
+	GAIE       = "gaie"
+)
 
 // ParseHardware reads a hardware file strictly. The error is a Problems.
 func ParseHardware(file string, data []byte) (*HardwareFile, error) {
@@ -37,9 +51,13 @@ func ParseHardware(file string, data []byte) (*HardwareFile, error) {
 	if !ok {
 		d.require("spec")
 	}
-	h := &HardwareFile{File: file, Hardware: d.hardware(spec)}
+	h := &HardwareFile{File: file, Capabilities: spec.strings("capabilities", Grove, LWS, KAI, RDMA, Prometheus, GAIE)}
+	h.Hardware = d.hardware(spec)
 	root.close()
 	d.checkHardware("spec", h.Hardware)
+	if listed := slices.Contains(h.Capabilities, RDMA); h.RDMA != nil && h.Capabilities != nil && listed != *h.RDMA {
+		d.problem("spec.rdma", "is %t, and capabilities say otherwise; keep both or one", *h.RDMA)
+	}
 	if len(d.problems) > 0 {
 		return nil, d.problems.sorted()
 	}

@@ -18,6 +18,7 @@ const DefaultImage = "nvcr.io/nvidia/ai-dynamo/dynamo-planner:1.5.1"
 type Defaults struct {
 	Hardware *HardwareFile // nil when the repository describes no hardware
 	Image    string        // empty for DefaultImage
+	Config   *Config       // nil when the directory has none
 }
 
 // maxRequestValues bounds one DGDR; the API server would take no larger one.
@@ -63,6 +64,10 @@ func Parse(d Document, def Defaults) (*Request, error) {
 	}
 	req.Warnings = dec.warnings.sorted()
 	req.lines, req.renamed = dec.lines, dec.renamed
+	req.Config = def.Config
+	if def.Hardware != nil {
+		req.Capabilities = def.Hardware.Capabilities
+	}
 	return req, nil
 }
 

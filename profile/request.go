@@ -12,6 +12,11 @@ type Request struct {
 	Annotations map[string]string
 	Spec        Spec
 
+	// Config is what the directory says beside the DGDR, Capabilities what the
+	// hardware file says of the cluster; nil where they say nothing.
+	Config       *Config
+	Capabilities []string
+
 	// File and Line say where the DGDR begins; Document is the index of its YAML
 	// document in that file.
 	File     string
