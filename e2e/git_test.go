@@ -69,13 +69,22 @@ func (c checkout) git(t *testing.T, args ...string) string {
 // profile answers the requests of an application with the real profiler.
 func (c checkout) profile(t *testing.T, app string) {
 	t.Helper()
+	c.run(t, nil, app)
+}
+
+// run is dynamo-profile-runner run for an application, and what it prints.
+func (c checkout) run(t *testing.T, env []string, app string, flags ...string) string {
+	t.Helper()
 	python := os.Getenv("DYNAMO_CMP_PYTHON")
 	if python == "" {
 		t.Skip("no AIConfigurator: make e2e-argocd sets DYNAMO_CMP_PYTHON")
 	}
-	out, err := exec.Command(runnerBinary(t), "run", filepath.Join(c.dir, "apps", app), "--python", python,
-		"--model-config", filepath.Join(c.dir, "platform/model-configs")).CombinedOutput()
+	cmd := exec.Command(runnerBinary(t), append([]string{"run", filepath.Join(c.dir, "apps", app), "--python", python,
+		"--model-config", filepath.Join(c.dir, "platform/model-configs")}, flags...)...)
+	cmd.Env = append(os.Environ(), env...)
+	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
+	return string(out)
 }
 
 // read is a file of the working tree.

@@ -16,7 +16,7 @@ func DGDVersions() []string { return []string{"v1beta1", "v1alpha1"} }
 // inVersion is a deployment in the version asked for. What v1alpha1 cannot say is
 // a problem of the override, as nothing else is generated that it could not.
 func (a *assembly) inVersion(dgd object, version string) (object, error) {
-	if version == "" || version == DGDVersions()[0] {
+	if version = releaseOf(a.req).deployment(version); version == "" || version == DGDVersions()[0] {
 		return dgd, nil
 	}
 	api, err := loadOpenAPI()

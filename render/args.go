@@ -21,13 +21,14 @@ func (a *assembly) args(role *profile.Role) ([]string, error) {
 		if disagg {
 			// Both sides need the connector: without it decode cannot receive the KV cache.
 			line.set("--disaggregation-mode", string(role.Name))
-			line.set("--kv-transfer-config", `{"kv_connector":"NixlConnector","kv_role":"kv_both"}`)
+			line.set("--kv-transfer-config", releaseOf(a.req).connector(role.Name))
 		}
 	case profile.BackendSGLang:
 		if role.Name == profile.RolePrefill {
 			line.limitPrefill()
 		}
 		line.cleanGraphSizes()
+		line.rename(graphSizes, releaseOf(a.req).graphs)
 		if disagg {
 			line.set("--disaggregation-mode", string(role.Name))
 			line.set("--disaggregation-bootstrap-port", "12345")
@@ -124,6 +125,18 @@ func (l *commandLine) replace(flag string, values ...string) {
 	}
 }
 
+// rename gives a flag another name, in its place.
+func (l *commandLine) rename(flag, as string) {
+	if values, ok := l.values(flag); ok && flag != as {
+		from, to := l.find(flag)
+		*l = slices.Replace(*l, from, to, append([]string{as}, values...)...)
+	}
+}
+
+// graphSizes is SGLang's flag for the batch sizes that it captures CUDA graphs for,
+// as AIConfigurator writes it.
+const graphSizes = "--cuda-graph-bs"
+
 // limitPrefill keeps SGLang's limit per rank positive: under attention data
 // parallelism the requests are divided among the ranks, and a CUDA graph is
 // captured for one request on each (config_modifiers/sglang.py).
@@ -136,10 +149,10 @@ func (l *commandLine) limitPrefill() {
 	if !ok {
 		ranks = 1
 	}
-	_, sized := l.values("--cuda-graph-bs")
+	_, sized := l.values(graphSizes)
 	_, disabled := l.values("--disable-cuda-graph")
 	if requests == 1 && !sized && !disabled {
-		l.set("--cuda-graph-bs", strconv.Itoa(max(1, ranks)))
+		l.set(graphSizes, strconv.Itoa(max(1, ranks)))
 	}
 	if _, attentionDP := l.values("--enable-dp-attention"); attentionDP && requests < ranks {
 		l.set("--max-running-requests", strconv.Itoa(ranks))
@@ -150,8 +163,7 @@ func (l *commandLine) limitPrefill() {
 // and drops repeated ones and those beyond the most requests it will run: the
 // generator joins a ladder up to 512 and the sizes around the pick unsorted.
 func (l *commandLine) cleanGraphSizes() {
-	const flag = "--cuda-graph-bs"
-	values, ok := l.values(flag)
+	values, ok := l.values(graphSizes)
 	if !ok {
 		return
 	}
@@ -174,5 +186,5 @@ func (l *commandLine) cleanGraphSizes() {
 	for _, n := range slices.Compact(sizes) {
 		clean = append(clean, strconv.Itoa(n))
 	}
-	l.replace(flag, clean...)
+	l.replace(graphSizes, clean...)
 }

@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -51,19 +52,26 @@ func (a *assembly) check(objs []object) error {
 }
 
 // checkName holds the length rules of Grove's names, which the operator builds
-// from those of the deployment and the component.
-func (a *assembly) checkName(dgd, c object, name string) string {
+// from those of the deployment and the component. A cluster without Grove has none.
+func (a *assembly) checkName(dgd, c object, component string) string {
 	meta, _ := dgd["metadata"].(object)
 	annotations, _ := meta["annotations"].(object)
-	if _, multinode := c["multinode"]; !multinode || annotations["nvidia.com/enable-grove"] == "false" {
+	caps := a.req.Capabilities
+	if annotations["nvidia.com/enable-grove"] == "false" || caps != nil && !slices.Contains(caps, profile.Grove) {
 		return ""
 	}
-	left := maxGroveName - 2*len(name) - len("-ldr")
-	if name, _ := meta["name"].(string); min(len(name), minGroveName) <= left {
+	taken, sum := len(component), fmt.Sprint(len(component))
+	if _, multinode := c["multinode"]; multinode { // its group and its leader bear it
+		taken, sum = 2*len(component)+len("-ldr"), fmt.Sprintf("2 x %d + 4", len(component))
+	}
+	name, _ := meta["name"].(string)
+	least := min(len(name), minGroveName)
+	if least+taken <= maxGroveName {
 		return ""
 	}
-	return fmt.Sprintf("Grove leaves a deployment with the multinode component %q %d characters for its name; to deploy it, "+
-		"name it so in spec.overrides.dgd.metadata.name, or set the annotation nvidia.com/enable-grove: \"false\" there", name, max(left, 0))
+	return fmt.Sprintf("Grove allows %d characters, of which component %q takes %d (%s): that leaves %d for the name of the deployment, and %q has %d, "+
+		"of which the operator keeps %d at least; to deploy it, choose a shorter one in spec.overrides.dgd.metadata.name, or set the annotation nvidia.com/enable-grove: \"false\" there",
+		maxGroveName, component, taken, sum, max(maxGroveName-taken, 0), name, len(name), least)
 }
 
 // gpusOf counts the GPUs of a component's replicas; the planner's own replicas
@@ -115,6 +123,9 @@ func (a *assembly) checkReferences(objs []object) profile.Problems {
 	}
 	have := map[any]bool{}
 	for _, obj := range objs[:len(objs)-1] {
+		if obj["kind"] != "ConfigMap" {
+			continue
+		}
 		meta, _ := obj["metadata"].(object)
 		have[meta["name"]] = true
 		size := 0

@@ -47,7 +47,7 @@ func assemble(req *profile.Request, ans Answer, version string) ([]object, profi
 // whether a cluster would run them.
 func generate(req *profile.Request, ans Answer, name, namespace string) (*assembly, []object, error) {
 	a := &assembly{
-		req: req, ans: ans, pick: &ans.Result.Pick, engine: engineOf(ans.Result.Pick.Backend), name: name, namespace: namespace,
+		req: req, ans: ans, pick: &ans.Result.Pick, engine: releaseOf(req).engine(ans.Result.Pick.Backend), name: name, namespace: namespace,
 	}
 	if req.Spec.Features.Mocker {
 		return a, nil, profile.Problems{req.Problem("spec.features.mocker", "the mocker is not rendered yet; to render real engines, switch it off")}
@@ -61,7 +61,9 @@ func generate(req *profile.Request, ans Answer, name, namespace string) (*assemb
 	if err != nil {
 		return a, nil, err
 	}
-	return a, append(a.configMaps(), dgd), nil
+	a.mirror(dgd)
+	objs, err := a.workload(dgd)
+	return a, append(append(objs, a.configMaps()...), dgd), err
 }
 
 // DGD generates the DynamoGraphDeployment alone: what is deployed to measure a
@@ -100,6 +102,9 @@ func (a *assembly) dgd() (object, error) {
 		"kind":       "DynamoGraphDeployment",
 		"metadata":   a.metadata(a.name, a.annotations()),
 		"spec":       object{"components": list(a.components)},
+	}
+	if err := a.equip(dgd); err != nil {
+		return nil, err
 	}
 	return a.materialize(dgd)
 }

@@ -25,6 +25,7 @@ type generation struct {
 // prefixes, suffixes and namespaces to them as to any object.
 func (g *generation) generate(src *Source, answers map[*profile.Request]Answer) error {
 	var problems profile.Problems
+	shared := commons{}
 	for _, number := range slices.Sorted(maps.Keys(g.final)) {
 		req, written := g.final[number].request, g.written[number]
 		named := *req
@@ -43,7 +44,7 @@ func (g *generation) generate(src *Source, answers map[*profile.Request]Answer) 
 			problems = append(problems, document{Document: written}.problems(err)...)
 			continue
 		}
-		g.assemblies[number], g.standing[number] = a, objs
+		g.assemblies[number], g.standing[number] = a, shared.first(g.placeOf(number), objs)
 	}
 	if len(problems) > 0 {
 		return problems
@@ -71,6 +72,8 @@ func (g *generation) manifest(r *resource.Resource) (manifest, error) {
 		return manifest{}, err
 	case ok && !standing:
 		return manifest{}, g.unchanged(number, r)
+	case isConfig(r):
+		return manifest{}, g.sameConfig(r)
 	case r.GetKind() == requestKind && r.GetGvk().Group == "nvidia.com":
 		return manifest{}, fmt.Errorf("DGDR %q comes from no file of its own; list the file that it is written in under resources", r.GetName())
 	case ok:

@@ -22,7 +22,8 @@ import (
 // applies to the generated objects as if they were written where the DGDR is.
 type kustomized struct {
 	*closure
-	final map[int]variant // by number of the DGDR
+	final  map[int]variant // by number of the DGDR
+	config []byte          // the DynamoCMPConfig as the first build leaves it
 }
 
 // variant is a DGDR as the kustomizations leave it.
@@ -41,13 +42,18 @@ func (t *Tree) loadKustomized(dir string) (*Source, error) {
 		return nil, problems
 	}
 	src := &Source{Dir: dir, kustomized: k}
-	if len(k.written) == 0 {
+	if len(k.written) == 0 && !slices.ContainsFunc(k.docs, profile.Document.IsConfig) {
 		return src, nil
 	}
 	built, err := k.run(k.lenient, nil)
 	if err != nil {
 		return nil, err
 	}
+	configs, err := k.configOf(built.Resources())
+	if err != nil {
+		return nil, err
+	}
+	problems = append(problems, src.settle(configs, &defaults)...)
 	found := map[int]*resource.Resource{}
 	for _, r := range built.Resources() {
 		number, _, ok, err := markOf(r)
@@ -75,11 +81,7 @@ func (t *Tree) loadKustomized(dir string) (*Source, error) {
 		}
 		k.final[number] = v
 	}
-	problems = append(problems, src.sameNames()...)
-	if len(problems) > 0 {
-		return nil, problems
-	}
-	return src, nil
+	return src.valid(problems)
 }
 
 // variant is a DGDR with the positions of the file that it is written in, as far
@@ -223,7 +225,7 @@ func (k *kustomized) unchanged(number int, r *resource.Resource) error {
 		return err
 	}
 	v := k.final[number]
-	if bytes.Equal(data, v.json) {
+	if bytes.Equal(data, v.json) || followsClaim(v, data) {
 		return nil
 	}
 	written := k.written[number]

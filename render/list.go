@@ -11,19 +11,19 @@ import (
 func (t *Tree) Source(dir string, docs []profile.Document) (*Source, error) {
 	defaults, problems := t.defaults(dir)
 	src := &Source{Dir: dir}
+	problems = append(problems, src.settle(docs, &defaults)...)
 	for _, d := range docs {
 		problems = append(problems, src.take(d, defaults)...)
 	}
-	problems = append(problems, src.sameNames()...)
-	if len(problems) > 0 {
-		return nil, problems
-	}
-	return src, nil
+	return src.valid(problems)
 }
 
 // take appends a document and returns what is wrong with it.
 func (s *Source) take(d profile.Document, defaults profile.Defaults) profile.Problems {
 	doc := document{Document: d}
+	if d.IsConfig() {
+		return nil
+	}
 	if !d.IsRequest() {
 		s.documents = append(s.documents, doc)
 		return doc.check()
@@ -37,5 +37,5 @@ func (s *Source) take(d profile.Document, defaults profile.Defaults) profile.Pro
 	s.Warnings = append(s.Warnings, req.Warnings...)
 	s.Warnings = append(s.Warnings, planner.Warnings(req)...)
 	s.Requests = append(s.Requests, req)
-	return planner.Check(req)
+	return append(planner.Check(req), checkRelease(req)...)
 }

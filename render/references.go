@@ -97,7 +97,7 @@ func (c *closure) references(standing map[int][]object) transformerConfig {
 	}
 	config.NameReference = append(config.NameReference, nameReference{
 		Group: "nvidia.com", Kind: deploymentKind,
-		FieldSpecs: []fieldSpec{{Path: "spec/dgdRef/name", Group: "nvidia.com", Kind: "DynamoGraphDeploymentScalingAdapter"}},
+		FieldSpecs: append(workloadFields(), fieldSpec{Path: "spec/dgdRef/name", Group: "nvidia.com", Kind: "DynamoGraphDeploymentScalingAdapter"}),
 	})
 	return config
 }

@@ -40,6 +40,9 @@ func Build(ctx context.Context, src *Source, lookup Lookup) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if problems := src.lacking(stream); len(problems) > 0 {
+		return nil, problems
+	}
 	if len(stream) == 0 {
 		// Empty output would tell Argo CD to prune everything it deployed before.
 		return nil, profile.Problems{{File: src.Dir, Message: "nothing to render: the directory holds no Kubernetes manifest"}}
@@ -54,6 +57,7 @@ func (src *Source) manifests(answers map[*profile.Request]Answer) ([]manifest, e
 	}
 	var stream []manifest
 	var problems profile.Problems
+	shared := commons{}
 	for _, doc := range src.documents {
 		if doc.request == nil {
 			stream = append(stream, passed(doc))
@@ -68,7 +72,7 @@ func (src *Source) manifests(answers map[*profile.Request]Answer) ([]manifest, e
 			problems = append(problems, doc.problems(err)...)
 			continue
 		}
-		for _, obj := range objs {
+		for _, obj := range shared.first("", objs) {
 			stream = append(stream, generated(obj, doc))
 		}
 	}

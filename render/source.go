@@ -23,9 +23,13 @@ type Source struct {
 	// DGDVersions; empty for the first.
 	DGDVersion string
 
-	documents  []document
-	bytes      int         // of all files
-	kustomized *kustomized // instead of documents, where a kustomization stands
+	documents []document
+	config    *profile.Config
+	hardware  string // the file that says what the cluster has
+	// capabilities are nil where that file does not list them.
+	capabilities []string
+	bytes        int         // of all files
+	kustomized   *kustomized // instead of documents, where a kustomization stands
 }
 
 // document is one YAML document of the directory, a request where it is a DGDR.
@@ -48,6 +52,8 @@ func (t *Tree) Load(dir string) (*Source, error) {
 	}
 	defaults, problems := t.defaults(dir)
 	src := &Source{Dir: dir}
+	var docs []profile.Document
+	unread := map[string]profile.Problems{}
 	for _, name := range names {
 		if !isManifestFile(name) {
 			continue
@@ -55,13 +61,33 @@ func (t *Tree) Load(dir string) (*Source, error) {
 		if src.bytes > maxTotalBytes {
 			return nil, profile.Problems{{File: dir, Message: fmt.Sprintf("holds more than %d MiB of manifests", maxTotalBytes>>20)}}
 		}
-		problems = append(problems, src.add(t, path.Join(dir, name), defaults)...)
+		found, ps := src.read(t, path.Join(dir, name))
+		if unread[name] = ps; len(ps) > 0 { // its problems stand where its documents would
+			found = []profile.Document{{File: name}}
+		}
+		docs = append(docs, found...)
 	}
-	problems = append(problems, src.sameNames()...)
+	problems = append(problems, src.settle(docs, &defaults)...)
+	for _, d := range docs {
+		if ps := unread[d.File]; len(ps) > 0 {
+			problems = append(problems, ps...)
+			continue
+		}
+		problems = append(problems, src.take(d, defaults)...)
+	}
+	return src.valid(problems)
+}
+
+// valid is the source where there are no problems with it or among its documents.
+func (s *Source) valid(problems profile.Problems) (*Source, error) {
+	problems = append(problems, s.sameNames()...)
+	if len(problems) == 0 {
+		problems = s.unused()
+	}
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	return src, nil
+	return s, nil
 }
 
 func isManifestFile(name string) bool {
@@ -93,22 +119,15 @@ func (t *Tree) defaults(dir string) (profile.Defaults, profile.Problems) {
 	}
 }
 
-// add appends the documents of a file and returns what is wrong with them.
-func (s *Source) add(t *Tree, file string, defaults profile.Defaults) profile.Problems {
+// read returns the documents of a file, or what is wrong with it.
+func (s *Source) read(t *Tree, file string) ([]profile.Document, profile.Problems) {
 	data, err := t.Read(file)
 	if err != nil {
-		return fileProblem(file, err)
+		return nil, fileProblem(file, err)
 	}
 	s.bytes += len(data)
 	docs, err := profile.Documents(file, data)
-	if err != nil {
-		return problemsOf(file, err)
-	}
-	var problems profile.Problems
-	for _, d := range docs {
-		problems = append(problems, s.take(d, defaults)...)
-	}
-	return problems
+	return docs, problemsOf(file, err)
 }
 
 // check refuses what no API server would take as a document.

@@ -25,6 +25,8 @@ type outcome struct {
 	digest cache.Digest
 	result *profile.Result
 	err    error
+
+	refreshed []string // Argo CD Applications that were told to look, as namespace/name
 }
 
 // row is an outcome as both reports show it. Latencies are in milliseconds.
@@ -42,12 +44,13 @@ type row struct {
 	SLAMet               bool               `json:"slaMet"`
 	Key                  profile.Key        `json:"key,omitempty"`
 	Digest               cache.Digest       `json:"digest,omitempty"`
+	Refreshed            []string           `json:"refreshedApplications,omitempty"`
 	Warnings             []string           `json:"warnings,omitempty"`
 	Error                string             `json:"error,omitempty"`
 }
 
 func newRow(o outcome) row {
-	r := row{Path: o.job.rel, Status: o.status}
+	r := row{Path: o.job.rel, Status: o.status, Refreshed: o.refreshed}
 	if req := o.job.req; req != nil {
 		r.Request, r.Path, r.Key = req.Name, req.File, req.Inputs().Key()
 		for _, w := range req.Warnings {
@@ -90,6 +93,9 @@ func report(stdout, stderr io.Writer, format string, outcomes []outcome) error {
 		return err
 	}
 	for _, r := range rows {
+		for _, app := range r.Refreshed {
+			fmt.Fprintf(stderr, "%s: Application %s is refreshed\n", r.Path, app)
+		}
 		for _, w := range r.Warnings {
 			fmt.Fprintln(stderr, "warning:", w)
 		}

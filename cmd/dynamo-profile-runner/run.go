@@ -32,6 +32,10 @@ type runOptions struct {
 	output       string
 	modelConfigs []string
 	python       string
+
+	refresh         bool
+	argocdNamespace string
+	repoURL         string
 }
 
 func newRunCommand() *cobra.Command {
@@ -55,6 +59,9 @@ stdout gets the table of results; progress and errors go to stderr.`,
   # a model that AIConfigurator does not ship: DIR/<org>/<name>/config.json
   dynamo-profile-runner run apps/llama-70b --model-config platform/model-configs
 
+  # where the plugin finds results by key: have Argo CD render again when one landed
+  dynamo-profile-runner run . --store registry.example.com/dynamo/profiles --refresh-applications
+
   # profile again although there is a result, after an upgrade of AIConfigurator
   dynamo-profile-runner run apps/llama-70b --force`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -67,14 +74,25 @@ stdout gets the table of results; progress and errors go to stderr.`,
 			if err := o.check(); err != nil {
 				return err
 			}
+			var applications *refresher
+			if o.refresh {
+				var err error
+				if applications, err = newRefresher(o.argocdNamespace, o.repoURL); err != nil {
+					return err
+				}
+			}
 			jobs, findErr := findJobs(cmd.Context(), args)
 			progress := newProgress(cmd.ErrOrStderr())
 			outcomes := run(cmd.Context(), jobs, o, progress)
 			progress.close()
+			var refreshErr error
+			if applications != nil {
+				refreshErr = applications.refresh(cmd.Context(), outcomes)
+			}
 			if err := report(cmd.OutOrStdout(), cmd.ErrOrStderr(), o.output, outcomes); err != nil {
 				return err
 			}
-			return errors.Join(findErr, failed(outcomes))
+			return errors.Join(findErr, failed(outcomes), refreshErr)
 		},
 	}
 	flags := cmd.Flags()
@@ -83,6 +101,9 @@ stdout gets the table of results; progress and errors go to stderr.`,
 	flags.IntVar(&o.jobs, "jobs", min(2, runtime.NumCPU()), "requests profiled at once; each takes a core and 1-2 GiB")
 	flags.StringVar(&o.output, "output", "text", "text or json")
 	flags.StringSliceVar(&o.modelConfigs, "model-config", nil, "directories with config.json files of models that AIConfigurator does not ship, as <org>/<name>/config.json")
+	flags.BoolVar(&o.refresh, "refresh-applications", false, "mark the Argo CD Applications of new results for a hard refresh; only for plugins that resolve by key: with the lock a commit does it")
+	flags.StringVar(&o.argocdNamespace, "argocd-namespace", "argocd", "where the Applications are; empty for all namespaces")
+	flags.StringVar(&o.repoURL, "repo-url", "", "the repository as the Applications name it (default: the git remote origin of the checkout)")
 	flags.StringVar(&o.python, "python", defaultPython(), "a Python that has AIConfigurator installed")
 	return cmd
 }

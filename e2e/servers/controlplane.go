@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -35,7 +36,11 @@ func StartControlPlane(t testing.TB) *ControlPlane {
 	writeCertificates(t, c.dir)
 	writeKey(t, c.file("accounts.key"), key(t))
 	require.NoError(t, os.WriteFile(c.file("tokens.csv"), []byte(token+`,administrator,1,"system:masters"`+"\n"), 0o600))
-	c.writeKubeconfig(t)
+	c.Kubeconfig = c.writeKubeconfig(t, "kubeconfig", "")
+	var err error
+	c.Config, err = clientcmd.BuildConfigFromFlags("", c.Kubeconfig)
+	require.NoError(t, err)
+	c.Config.QPS, c.Config.Burst = 200, 400
 
 	peer := "http://127.0.0.1:" + Port(t)
 	store := Start(t, etcd, []string{
@@ -76,19 +81,21 @@ func (c *ControlPlane) StopAPI() { c.api.Kill() }
 
 func (c *ControlPlane) file(name string) string { return filepath.Join(c.dir, name) }
 
-func (c *ControlPlane) writeKubeconfig(t testing.TB) {
+// As is a kubeconfig by which one has the rights of a user or service account.
+func (c *ControlPlane) As(t testing.TB, user string) string {
+	t.Helper()
+	return c.writeKubeconfig(t, "kubeconfig-"+strings.ReplaceAll(user, ":", "-"), user)
+}
+
+func (c *ControlPlane) writeKubeconfig(t testing.TB, name, as string) string {
 	t.Helper()
 	conf := clientcmdapi.NewConfig()
 	conf.Clusters["e2e"] = &clientcmdapi.Cluster{Server: "https://127.0.0.1:" + c.port, CertificateAuthority: c.file("ca.crt")}
-	conf.AuthInfos["e2e"] = &clientcmdapi.AuthInfo{Token: token}
+	conf.AuthInfos["e2e"] = &clientcmdapi.AuthInfo{Token: token, Impersonate: as}
 	conf.Contexts["e2e"] = &clientcmdapi.Context{Cluster: "e2e", AuthInfo: "e2e"}
 	conf.CurrentContext = "e2e"
-	c.Kubeconfig = c.file("kubeconfig")
-	require.NoError(t, clientcmd.WriteToFile(*conf, c.Kubeconfig))
-	var err error
-	c.Config, err = clientcmd.BuildConfigFromFlags("", c.Kubeconfig)
-	require.NoError(t, err)
-	c.Config.QPS, c.Config.Burst = 200, 400
+	require.NoError(t, clientcmd.WriteToFile(*conf, c.file(name)))
+	return c.file(name)
 }
 
 // healthy is a readiness check: the URL answers 200.
