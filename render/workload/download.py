@@ -1,5 +1,5 @@
-"""Downloads a model into its claim. What is there already is kept, and what was
-begun is continued, so that running it again costs little."""
+"""Downloads a model into its claim. Files that are complete are kept, so that running
+it again costs little."""
 
 import os
 import sys
