@@ -26,7 +26,9 @@ type outcome struct {
 	result *profile.Result
 	err    error
 
-	refreshed []string // Argo CD Applications that were told to look, as namespace/name
+	refreshed []string     // Argo CD Applications that were told to look, as namespace/name
+	outranked cache.Digest // the result that the key's tag went on to name instead of a new one
+	notes     []string     // why Argo CD does not see the result
 }
 
 // row is an outcome as both reports show it. Latencies are in milliseconds.
@@ -69,6 +71,9 @@ func newRow(o outcome) row {
 		for _, w := range res.Warnings {
 			r.Warnings = append(r.Warnings, fmt.Sprintf("%s: %s", r.Path, w))
 		}
+	}
+	for _, note := range o.notes {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%s: %s", r.Path, note))
 	}
 	return r
 }

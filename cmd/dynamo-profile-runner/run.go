@@ -74,21 +74,15 @@ stdout gets the table of results; progress and errors go to stderr.`,
 			if err := o.check(); err != nil {
 				return err
 			}
-			var applications *refresher
-			if o.refresh {
-				var err error
-				if applications, err = newRefresher(o.argocdNamespace, o.repoURL); err != nil {
-					return err
-				}
+			applications, err := newRefresher(o)
+			if err != nil {
+				return err
 			}
 			jobs, findErr := findJobs(cmd.Context(), args)
 			progress := newProgress(cmd.ErrOrStderr())
 			outcomes := run(cmd.Context(), jobs, o, progress)
 			progress.close()
-			var refreshErr error
-			if applications != nil {
-				refreshErr = applications.refresh(cmd.Context(), outcomes)
-			}
+			refreshErr := applications.refresh(cmd.Context(), outcomes)
 			if err := report(cmd.OutOrStdout(), cmd.ErrOrStderr(), o.output, outcomes); err != nil {
 				return err
 			}
@@ -101,7 +95,7 @@ stdout gets the table of results; progress and errors go to stderr.`,
 	flags.IntVar(&o.jobs, "jobs", min(2, runtime.NumCPU()), "requests profiled at once; each takes a core and 1-2 GiB")
 	flags.StringVar(&o.output, "output", "text", "text or json")
 	flags.StringSliceVar(&o.modelConfigs, "model-config", nil, "directories with config.json files of models that AIConfigurator does not ship, as <org>/<name>/config.json")
-	flags.BoolVar(&o.refresh, "refresh-applications", false, "mark the Argo CD Applications of new results for a hard refresh; only for plugins that resolve by key: with the lock a commit does it")
+	flags.BoolVar(&o.refresh, "refresh-applications", false, "mark the Argo CD Applications of new results for a hard refresh; for plugins that find results in --store by key: with the lock a commit does it")
 	flags.StringVar(&o.argocdNamespace, "argocd-namespace", "argocd", "where the Applications are; empty for all namespaces")
 	flags.StringVar(&o.repoURL, "repo-url", "", "the repository as the Applications name it (default: the git remote origin of the checkout)")
 	flags.StringVar(&o.python, "python", defaultPython(), "a Python that has AIConfigurator installed")
@@ -277,7 +271,15 @@ func (r *runner) profile(ctx context.Context, j job) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	return outcome{status: statusProfiled, digest: digest, result: res}, nil
+	o := outcome{status: statusProfiled, digest: digest, result: res}
+	if !r.opts.refresh {
+		return o, nil
+	}
+	// The tag of a key stays where it is: what goes by key may not see the result.
+	if first, err := store.Find(ctx, res.Inputs.Key()); err == nil && first != digest {
+		o.outranked = first
+	}
+	return o, nil
 }
 
 // modelDir is where the request's model cache is mounted here, if its config.json
