@@ -82,7 +82,8 @@ func (k *kustomized) configOf(built []*resource.Resource) ([]profile.Document, e
 		}
 		doc := docs[0]
 		doc.Line = 0
-		if i := slices.IndexFunc(k.docs, profile.Document.IsConfig); i >= 0 {
+		written := func(d profile.Document) bool { return d.IsConfig() && strings.Contains(doc.Name, d.Name) }
+		if i := slices.IndexFunc(k.docs, written); i >= 0 {
 			doc.File, doc.Line = k.docs[i].File, k.docs[i].Line
 			relocate(doc.Root, k.docs[i].Root)
 		}
