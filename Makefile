@@ -20,6 +20,10 @@ REDIS      := $(TOOLS)/redis-6.2
 DYNAMO_REQS := planner/testdata/requirements-dynamo.txt
 DYNAMO_VENV := $(TOOLS)/dynamo-$(shell cksum < $(DYNAMO_REQS) | cut -d' ' -f1)
 
+# AIPerf, which the rendered benchmark runs, and huggingface_hub of the download.
+AIPERF_REQS := render/testdata/requirements-aiperf.txt
+AIPERF_VENV := $(TOOLS)/aiperf-$(shell cksum < $(AIPERF_REQS) | cut -d' ' -f1)
+
 .DEFAULT_GOAL := build
 .PHONY: help build venv test e2e e2e-argocd e2e-images images lint bench update demo clean
 
@@ -41,12 +45,18 @@ venv: ## AIConfigurator from its hash-checked pins, into .venv/
 		cp $(REQS) $(VENV)/requirements.stamp; \
 	fi
 
-test: venv $(DYNAMO_VENV)/complete lint ## vet, format, unit and golden tests
-	DYNAMO_CMP_GOLDENS=1 DYNAMO_CMP_PLANNER_PYTHON=$(DYNAMO_VENV)/bin/python go test -timeout 45m ./...
+test: venv $(DYNAMO_VENV)/complete $(AIPERF_VENV)/complete lint ## vet, format, unit and golden tests
+	DYNAMO_CMP_GOLDENS=1 DYNAMO_CMP_PLANNER_PYTHON=$(DYNAMO_VENV)/bin/python DYNAMO_CMP_AIPERF=$(AIPERF_VENV)/bin/python \
+		go test -timeout 45m ./...
 
 $(DYNAMO_VENV)/complete:
 	rm -rf $(DYNAMO_VENV) && $(PYTHON) -m venv $(DYNAMO_VENV)
 	$(DYNAMO_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(DYNAMO_REQS)
+	touch $@
+
+$(AIPERF_VENV)/complete:
+	rm -rf $(AIPERF_VENV) && $(PYTHON) -m venv $(AIPERF_VENV)
+	$(AIPERF_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(AIPERF_REQS)
 	touch $@
 
 e2e: e2e-argocd e2e-images ## the real servers, built once from their Go modules
