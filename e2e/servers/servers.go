@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -61,6 +63,20 @@ type Process struct {
 	done chan struct{}
 }
 
+// parent runs functions on one thread that lives as long as the test's process.
+// Linux sends the signal of a parent's death when the thread ends that started the
+// process, and Go ends threads at will.
+var parent = sync.OnceValue(func() chan<- func() {
+	work := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for f := range work {
+			f()
+		}
+	}()
+	return work
+})
+
 // Start runs a server with exactly the given environment and PATH and HOME of
 // the test. The end of its log is shown when the test fails.
 func Start(t testing.TB, binary string, args, env []string) *Process {
@@ -73,7 +89,9 @@ func Start(t testing.TB, binary string, args, env []string) *Process {
 	cmd.Stdout, cmd.Stderr = log, log
 	// A test that dies takes its servers along.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	require.NoError(t, cmd.Start())
+	started := make(chan error)
+	parent() <- func() { started <- cmd.Start() }
+	require.NoError(t, <-started)
 	p := &Process{cmd: cmd, log: log.Name(), done: make(chan struct{})}
 	go func() {
 		_ = cmd.Wait()
