@@ -18,7 +18,8 @@ const (
 )
 
 // adopt takes backend and mode from the pick, or says where the author's own
-// values contradict it.
+// values contradict it. A mocker's workers are found under names of their own,
+// whichever backend they play.
 func (c *config) adopt(req *profile.Request, res *profile.Result) profile.Problems {
 	var problems profile.Problems
 	pick := res.Pick
@@ -26,9 +27,11 @@ func (c *config) adopt(req *profile.Request, res *profile.Result) profile.Proble
 		problems = append(problems, req.Problem(c.path(name), fmt.Sprintf(format, args...)))
 	}
 
-	backend := c.text("backend")
-	isMocker := req.Spec.Features.Mocker && backend == "mocker"
-	if !c.fill("backend", string(pick.Backend)) && !c.wrong["backend"] && backend != string(pick.Backend) && !isMocker {
+	backend, deployed := c.text("backend"), string(pick.Backend)
+	if req.Spec.Features.Mocker {
+		deployed = "mocker"
+	}
+	if !c.fill("backend", deployed) && !c.wrong["backend"] && backend != deployed && backend != string(pick.Backend) {
 		refuse("backend", "%s contradicts the result, which runs %s; leave it out", backend, pick.Backend)
 	}
 

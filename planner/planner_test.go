@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,7 +59,7 @@ func TestBuild(t *testing.T) {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			archive, err := txtar.ParseFile(file)
 			require.NoError(t, err)
-			got := txtar.Archive{Comment: archive.Comment, Files: archive.Files[:2]}
+			got := txtar.Archive{Comment: archive.Comment, Files: slices.Clone(archive.Files[:2])}
 			require.Equal(t, "dgdr.yaml", got.Files[0].Name)
 			require.Equal(t, "result.json", got.Files[1].Name)
 			req := parse(t, "dgdr.yaml", got.Files[0].Data)

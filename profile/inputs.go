@@ -59,7 +59,7 @@ func (r *Request) Inputs() Inputs {
 		in.Workload.RequestRate = orNone(s.Workload.RequestRate)
 	}
 	in.Disaggregated = s.Features.Mocker && in.Picking != PickAutoscale
-	if (s.Features.throughputScaling() || s.Features.Planner != nil && s.Features.Mocker) && s.Features.sweepingMode() == "thorough" {
+	if s.needsCurves() {
 		in.SweepingMode = "thorough"
 	}
 	if in.Strategy == StrategyThorough {
@@ -67,6 +67,16 @@ func (r *Request) Inputs() Inputs {
 		in.Engine = engineOverride(s.Overrides.DGD)
 	}
 	return in
+}
+
+// needsCurves reports whether the planner or the mocker works from measured
+// curves. The mocker alone goes by the search (profiler/utils/profile_common.py).
+func (s *Spec) needsCurves() bool {
+	f := s.Features
+	if f.Mocker && f.Planner == nil {
+		return s.SearchStrategy == StrategyThorough
+	}
+	return (f.throughputScaling() || f.Mocker) && f.sweepingMode() == "thorough"
 }
 
 // picking follows Dynamo's order (profiler/utils/profile_common.py).

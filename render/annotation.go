@@ -29,7 +29,7 @@ func (a *assembly) annotations() object {
 		"key":        string(res.Inputs.Key()),
 		"result":     a.ans.Digest,
 		"confidence": string(res.Confidence),
-		"topology":   topology(a.pick),
+		"topology":   a.topology(),
 		"sla":        slaOutcome(res.SLA),
 	}
 	if m := a.pick.Expected; m != nil {
@@ -53,6 +53,14 @@ func (a *assembly) annotations() object {
 		out["argocd.argoproj.io/sync-options"] = "ServerSideApply=true"
 	}
 	return out
+}
+
+// topology is that of the pick, which the mocker only plays.
+func (a *assembly) topology() string {
+	if a.req.Spec.Features.Mocker {
+		return "mocker of " + topology(a.pick)
+	}
+	return topology(a.pick)
 }
 
 // topology reads like "disagg: 1 prefill (tp8) + 1 decode (tp4), 12 GPUs".

@@ -22,6 +22,8 @@ type assembly struct {
 	name    string           // of the deployment
 	planner *planner.Planner // nil when the planner is off
 
+	replayed *planner.ConfigMap // the curves that mocker workers replay; nil where they do not
+
 	namespace  string // empty for whichever it is applied to
 	patched    bool   // a kustomization has changed the documents since
 	components []object
@@ -50,9 +52,11 @@ func generate(req *profile.Request, ans Answer, name, namespace string) (*assemb
 		req: req, ans: ans, pick: &ans.Result.Pick, engine: releaseOf(req).engine(ans.Result.Pick.Backend), name: name, namespace: namespace,
 	}
 	if req.Spec.Features.Mocker {
-		return a, nil, profile.Problems{req.Problem("spec.features.mocker", "the mocker is not rendered yet; to render real engines, switch it off")}
+		if err := a.mock(); err != nil {
+			return a, nil, err
+		}
 	}
-	plan, err := planner.Build(req, ans.Result, a.name)
+	plan, err := planner.Build(req, a.ans.Result, a.name)
 	if err != nil {
 		return a, nil, err
 	}
@@ -77,15 +81,11 @@ func DGD(req *profile.Request, ans Answer) (map[string]any, error) {
 }
 
 func (a *assembly) dgd() (object, error) {
-	a.components = append(a.components, a.frontend())
-	for _, name := range a.roleOrder() {
-		c, err := a.worker(a.pick.Role(name))
-		if err != nil {
-			return nil, err
-		}
-		a.components = append(a.components, c)
+	if a.req.Spec.Features.Mocker {
+		a.components = a.mockers()
+	} else if err := a.addEngines(); err != nil {
+		return nil, err
 	}
-	a.mountModelCache()
 	if a.req.Spec.Features.KVRouter {
 		a.routeByKV()
 	}
@@ -107,6 +107,19 @@ func (a *assembly) dgd() (object, error) {
 		return nil, err
 	}
 	return a.materialize(dgd)
+}
+
+func (a *assembly) addEngines() error {
+	a.components = append(a.components, a.frontend())
+	for _, name := range a.roleOrder() {
+		c, err := a.worker(a.pick.Role(name))
+		if err != nil {
+			return err
+		}
+		a.components = append(a.components, c)
+	}
+	a.mountModelCache()
+	return nil
 }
 
 // roleOrder is the order of the worker components in Dynamo's templates.
@@ -132,11 +145,15 @@ func (a *assembly) materialize(dgd object) (object, error) {
 }
 
 func (a *assembly) configMaps() []object {
-	if a.planner == nil {
-		return nil
+	var maps []planner.ConfigMap
+	switch {
+	case a.planner != nil:
+		maps = a.planner.ConfigMaps
+	case a.replayed != nil:
+		maps = append(maps, *a.replayed)
 	}
 	var objs []object
-	for _, cm := range a.planner.ConfigMaps {
+	for _, cm := range maps {
 		data := object{}
 		for file, content := range cm.Data {
 			data[file] = content

@@ -3,6 +3,7 @@ package render
 import (
 	"slices"
 
+	"github.com/dynamo-cmp/dynamo-cmp/planner"
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
 )
 
@@ -14,6 +15,9 @@ func (a *assembly) routeByKV() {
 		if c["type"] == "frontend" {
 			extend(main, "env", object{"name": "DYN_ROUTER_MODE", "value": "kv"})
 			continue
+		}
+		if a.req.Spec.Features.Mocker {
+			continue // publishes its events unasked
 		}
 		line := lineOf(main)
 		switch a.pick.Backend {
@@ -43,10 +47,14 @@ func (a *assembly) addPlanner() {
 		"args":       list(p.Args),
 	})
 	for _, cm := range a.planner.ConfigMaps {
-		mount(c, cm.Path, true, object{"name": cm.Volume, "configMap": object{"name": cm.Name}})
+		mountConfigMap(c, cm)
 	}
 	a.components = append(a.components, c)
 	a.warnings = append(a.warnings, a.planner.Warnings...)
+}
+
+func mountConfigMap(c object, cm planner.ConfigMap) {
+	mount(c, cm.Path, true, object{"name": cm.Volume, "configMap": object{"name": cm.Name}})
 }
 
 // scale hands the replicas of a role to the planner, where it scales the role.
@@ -57,7 +65,7 @@ func (a *assembly) scale(role profile.RoleName) {
 	if role == profile.RoleWorker {
 		c["type"] = "decode" // how the planner finds the engines that do both
 	}
-	if a.pick.Backend == profile.BackendVLLM {
+	if a.pick.Backend == profile.BackendVLLM && !a.req.Spec.Features.Mocker {
 		mode := string(role)
 		if role == profile.RoleWorker {
 			mode = "agg"

@@ -160,9 +160,6 @@ func summary(o outcome) string {
 
 // notRendered are the recordings whose manifests we do not render, and why.
 var notRendered = map[string]string{
-	"dyn-3b-rapid-supported-planner-rapid-sweep-mocker": "the mocker",
-	"m-mocker-only-vllm":                "the mocker",
-	"m-pvc-mocker-vllm":                 "the mocker",
 	"m-override-unknown-component-vllm": "the override would be lost in silence",
 }
 
