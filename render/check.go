@@ -23,6 +23,15 @@ const (
 // the documents. All faults are reported.
 func (a *assembly) check(objs []object) error {
 	problems := a.checkReferences(objs)
+	for _, obj := range objs {
+		for _, f := range metadataFaults(obj) {
+			kind, _ := obj["kind"].(string)
+			if kind == "" { // the view of a deployment
+				kind = deploymentKind
+			}
+			problems = append(problems, a.req.Problem("", fmt.Sprintf("%s: %s: %s", kind, f.path, f.message)))
+		}
+	}
 	dgd := objs[len(objs)-1]
 	gpus := 0
 	at := "spec.overrides.dgd"

@@ -123,7 +123,13 @@ func (g *generation) check() profile.Problems {
 		if i < 0 {
 			continue
 		}
-		dgd, view := objs[i], betaView(objs[i], a.req)
+		dgd := objs[i]
+		if v := dgd["apiVersion"]; v != betaVersion && v != alphaVersion {
+			problems = append(problems, a.req.Problem("", fmt.Sprintf(
+				"the kustomization makes the deployment a %v; it is rendered as %s, or as %s by --dgd-version v1alpha1", v, betaVersion, alphaVersion)))
+			continue
+		}
+		view := betaView(dgd, a.req)
 		objs = append(slices.Delete(slices.Clone(objs), i, i+1), view)
 		if p := a.strangers(view); len(p) > 0 {
 			problems = append(problems, p...)
@@ -162,7 +168,7 @@ func (a *assembly) fits(dgd, view object) profile.Problems {
 	}
 	var problems profile.Problems
 	version, _ := dgd["apiVersion"].(string)
-	for _, f := range api.check(version, "", dgd, false) {
+	for _, f := range slices.Concat(api.check(version, "", dgd, false), rulesOf(view)) {
 		problems = append(problems, a.req.Problem("", fmt.Sprintf("the kustomization leaves the deployment with %s: %s", f.path, f.message)))
 	}
 	meta, _ := dgd["metadata"].(object)

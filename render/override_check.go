@@ -24,6 +24,9 @@ func (o *override) checkMerged(merged object) {
 	}
 	paths := o.paths()
 	base := componentsOf(o.base)
+	for _, f := range rulesOf(merged) {
+		o.problem(o.written(f.path, merged, paths), "%s", f.message)
+	}
 	for _, c := range componentsOf(merged) {
 		name, _ := c["name"].(string)
 		path, ok := paths[name]
@@ -32,7 +35,6 @@ func (o *override) checkMerged(merged object) {
 		}
 		i := slices.IndexFunc(base, func(b object) bool { return b["name"] == name })
 		o.checkArgs(path, base[i], c)
-		o.checkAvailable(path, c)
 		for _, container := range containersOf(c) {
 			o.checkResources(path, name, container)
 		}
@@ -57,11 +59,16 @@ func (o *override) paths() map[string]string {
 	return paths
 }
 
-func (o *override) checkAvailable(path string, c object) {
-	least, given := c["minAvailable"].(int64)
-	if replicas := count(c["replicas"]); given && replicas != 0 && int(least) > replicas {
-		o.problem(path+".minAvailable", "is %d of %d replicas", least, replicas)
+// written is the path in the override, as written, of a field of the merged
+// deployment's components.
+func (o *override) written(path string, merged object, paths map[string]string) string {
+	for i, c := range componentsOf(merged) {
+		name, _ := c["name"].(string)
+		if field, ok := strings.CutPrefix(path, fmt.Sprintf("spec.components[%d]", i)); ok && paths[name] != "" {
+			return paths[name] + field
+		}
 	}
+	return path
 }
 
 // checkResources holds the rule for extended resources such as GPUs: what a

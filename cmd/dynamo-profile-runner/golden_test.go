@@ -75,6 +75,10 @@ func checkGolden(t *testing.T, dir string, o outcome, comparison *rendertest.Com
 	}
 	require.NoError(t, err)
 	require.NoError(t, comparison.Compare(dir, out))
+	// The tests with a real API server take them from there.
+	if keep := os.Getenv("DYNAMO_CMP_RENDERS"); keep != "" {
+		require.NoError(t, os.WriteFile(filepath.Join(keep, name+".yaml"), out, 0o644))
+	}
 }
 
 // rendered is what dynamo-cmp generate prints for an outcome.
