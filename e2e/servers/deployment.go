@@ -29,12 +29,14 @@ func StartArgoCD(t testing.TB, c *ControlPlane, r *RepoServer, settings map[stri
 		"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "argocd"}}}
 	_, err := objects.Apply(t.Context(), namespace, "e2e")
 	require.NoError(t, err)
-	for _, pattern := range []string{"crds/*-crd.yaml", "base/config/argocd-*.yaml"} {
-		paths, err := filepath.Glob(filepath.Join(manifests, pattern))
-		require.NoError(t, err)
-		require.NotEmpty(t, paths)
-		objects.ApplyFiles(t, "argocd", paths...)
-	}
+	definitions, err := filepath.Glob(filepath.Join(manifests, "crds/*-crd.yaml"))
+	require.NoError(t, err)
+	require.NotEmpty(t, definitions)
+	objects.Define(t, definitions...)
+	configs, err := filepath.Glob(filepath.Join(manifests, "base/config/argocd-*.yaml"))
+	require.NoError(t, err)
+	require.NotEmpty(t, configs)
+	objects.ApplyFiles(t, "argocd", configs...)
 	data := map[string]any{"timeout.reconciliation": "10s"}
 	for k, v := range settings {
 		data[k] = v

@@ -110,6 +110,14 @@ func (o *Objects) DefineDynamo(t testing.TB) {
 	if len(paths) == 0 {
 		t.Skip("no ../shared/crds: Dynamo's definitions are not in this checkout")
 	}
+	o.Define(t, paths...)
+}
+
+// Define loads the CustomResourceDefinitions of YAML files and returns when the
+// control plane serves them: one that is established may be unknown for a moment.
+func (o *Objects) Define(t testing.TB, paths ...string) {
+	t.Helper()
+	var served []schema.GroupVersionResource
 	for _, path := range paths {
 		data, err := os.ReadFile(path)
 		require.NoError(t, err)
@@ -120,27 +128,27 @@ func (o *Objects) DefineDynamo(t testing.TB) {
 			unstructured.RemoveNestedField(d.Object, "status")
 			_, err := o.Apply(t.Context(), d, "e2e")
 			require.NoError(t, err, path)
+			served = append(served, resources(d)...)
 		}
 	}
-	client, err := o.Of(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}, "")
-	require.NoError(t, err)
-	require.Eventually(t, func() bool {
-		list, err := client.List(t.Context(), metav1.ListOptions{})
-		return err == nil && established(list.Items)
-	}, time.Minute, 100*time.Millisecond)
+	for _, resource := range served {
+		require.Eventually(t, func() bool {
+			_, err := o.client.Resource(resource).List(t.Context(), metav1.ListOptions{Limit: 1})
+			return err == nil
+		}, time.Minute, 50*time.Millisecond, "%s is not served", resource)
+	}
 }
 
-func established(definitions []unstructured.Unstructured) bool {
-	for _, d := range definitions {
-		conditions, _, _ := unstructured.NestedSlice(d.Object, "status", "conditions")
-		ok := false
-		for _, c := range conditions {
-			c := c.(map[string]any)
-			ok = ok || c["type"] == "Established" && c["status"] == "True"
-		}
-		if !ok {
-			return false
+// resources are what a definition says is served.
+func resources(definition *unstructured.Unstructured) []schema.GroupVersionResource {
+	group, _, _ := unstructured.NestedString(definition.Object, "spec", "group")
+	plural, _, _ := unstructured.NestedString(definition.Object, "spec", "names", "plural")
+	versions, _, _ := unstructured.NestedSlice(definition.Object, "spec", "versions")
+	var served []schema.GroupVersionResource
+	for _, v := range versions {
+		if v := v.(map[string]any); v["served"] == true {
+			served = append(served, schema.GroupVersionResource{Group: group, Version: v["name"].(string), Resource: plural})
 		}
 	}
-	return true
+	return served
 }
