@@ -17,9 +17,14 @@ import (
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
 )
 
-// resultType is the artifact type of the manifest and the media type of its first
-// layer, which holds the result as profile.Result.Encode writes it.
-const resultType = "application/vnd.dynamo-cmp.result.v1+json"
+// kind is what an artifact of ours is: the artifact type of its manifest, which is
+// also the media type of the document in its first layer, and that layer's name.
+type kind struct{ noun, mediaType, name string }
+
+var (
+	resultKind      = kind{"profiling result", "application/vnd.dynamo-cmp.result.v1+json", "result.json"}
+	measurementKind = kind{"measurement", "application/vnd.dynamo-cmp.measurement.v1+json", "measurement.json"}
+)
 
 // The empty config of an artifact and the name of a layer, as the OCI image
 // specification 1.1 has them (manifest.md, annotations.md).
@@ -29,21 +34,19 @@ const (
 	titleAnnotation = "org.opencontainers.image.title"
 )
 
-// resultName is the title of the result's layer.
-const resultName = "result.json"
-
 // What a reader takes and, so that all that is stored can be read, a writer too.
 const (
 	maxManifest = 1 << 20
-	maxResult   = 16 << 20
+	maxDocument = 16 << 20
 	maxFile     = 64 << 20
 )
 
-// artifact is a result ready to be stored.
+// artifact is a document, with its files, ready to be stored.
 type artifact struct {
+	kind     kind
 	digest   Digest
 	manifest []byte
-	blobs    []blob // config, result, files; every one once
+	blobs    []blob // config, document, files; every one once
 }
 
 type blob struct {
@@ -54,8 +57,8 @@ type blob struct {
 
 // manifest is what a reader needs of an image manifest.
 type manifest struct {
-	result layer
-	files  []layer
+	document layer
+	files    []layer
 }
 
 type layer struct {
@@ -65,23 +68,19 @@ type layer struct {
 	name      string
 }
 
-// newArtifact holds nothing but the result and the files: no time, no tool of ours.
-func newArtifact(res *profile.Result, files []profile.File) (*artifact, error) {
-	data, err := res.Encode()
-	if err != nil {
-		return nil, err
-	}
-	all := []profile.File{{Name: resultName, MediaType: resultType, Data: data}}
+// newArtifact holds nothing but the document and the files: no time, no tool of ours.
+func newArtifact(k kind, document []byte, files []profile.File) (*artifact, error) {
+	all := []profile.File{{Name: k.name, MediaType: k.mediaType, Data: document}}
 	all = append(all, slices.SortedFunc(slices.Values(files), func(a, b profile.File) int { return cmp.Compare(a.Name, b.Name) })...)
-	a := &artifact{}
+	a := &artifact{kind: k}
 	m := v1.Manifest{
 		SchemaVersion: 2,
 		MediaType:     types.OCIManifestSchema1,
-		ArtifactType:  resultType,
+		ArtifactType:  k.mediaType,
 		Config:        a.add(emptyConfigType, []byte(emptyConfig)),
 	}
 	for i, f := range all {
-		if err := checkFile(f, i == 0); err != nil {
+		if err := checkFile(k, f, i == 0); err != nil {
 			return nil, fmt.Errorf("file %q: %w", shorten(f.Name), err)
 		}
 		if i > 0 && f.Name == all[i-1].Name {
@@ -91,9 +90,11 @@ func newArtifact(res *profile.Result, files []profile.File) (*artifact, error) {
 		desc.Annotations = map[string]string{titleAnnotation: f.Name}
 		m.Layers = append(m.Layers, desc)
 	}
-	if a.manifest, err = json.Marshal(m); err != nil {
+	encoded, err := json.Marshal(m)
+	if err != nil {
 		return nil, fmt.Errorf("encoding manifest: %w", err)
 	}
+	a.manifest = encoded
 	if len(a.manifest) > maxManifest {
 		return nil, fmt.Errorf("manifest is larger than %d bytes: too many files", maxManifest)
 	}
@@ -109,12 +110,12 @@ func (a *artifact) add(mt types.MediaType, data []byte) v1.Descriptor {
 	return v1.Descriptor{MediaType: mt, Size: int64(len(data)), Digest: v1.Hash{Algorithm: "sha256", Hex: d.hex()}}
 }
 
-func checkFile(f profile.File, result bool) error {
+func checkFile(k kind, f profile.File, document bool) error {
 	limit := maxFile
-	if result {
-		limit = maxResult
-	} else if f.Name == resultName || f.MediaType == resultType {
-		return errors.New("the name and type of the result itself are taken")
+	if document {
+		limit = maxDocument
+	} else if f.Name == k.name || f.MediaType == k.mediaType {
+		return fmt.Errorf("the name and type of the %s itself are taken", k.noun)
 	}
 	if len(f.Data) > limit {
 		return fmt.Errorf("is %d bytes, more than the %d allowed", len(f.Data), limit)
@@ -134,27 +135,27 @@ func checkName(name string) error {
 	return nil
 }
 
-// parseManifest takes image manifests of our artifact type only.
-func parseManifest(data []byte) (*manifest, error) {
+// parseManifest takes image manifests of that kind only.
+func parseManifest(k kind, data []byte) (*manifest, error) {
 	var m v1.Manifest
 	if err := json.Unmarshal(data, &m); err != nil {
 		return nil, fmt.Errorf("decoding manifest: %w", err)
 	}
-	if m.SchemaVersion != 2 || m.MediaType != types.OCIManifestSchema1 || m.ArtifactType != resultType {
-		return nil, fmt.Errorf("is no profiling result: media type %q, artifact type %q", shorten(string(m.MediaType)), shorten(m.ArtifactType))
+	if m.SchemaVersion != 2 || m.MediaType != types.OCIManifestSchema1 || m.ArtifactType != k.mediaType {
+		return nil, fmt.Errorf("is no %s: media type %q, artifact type %q", k.noun, shorten(string(m.MediaType)), shorten(m.ArtifactType))
 	}
 	if m.Config.MediaType != emptyConfigType || m.Config.Digest.String() != string(digestOf([]byte(emptyConfig))) {
 		return nil, errors.New("config of the manifest is not the empty one")
 	}
-	if len(m.Layers) == 0 || m.Layers[0].MediaType != resultType {
-		return nil, errors.New("first layer of the manifest is not a result")
+	if len(m.Layers) == 0 || m.Layers[0].MediaType != types.MediaType(k.mediaType) {
+		return nil, fmt.Errorf("first layer of the manifest is not a %s", k.noun)
 	}
 	var out manifest
 	names := map[string]bool{}
 	for i, desc := range m.Layers {
 		limit := int64(maxFile)
 		if i == 0 {
-			limit = maxResult
+			limit = maxDocument
 		}
 		l, err := parseLayer(desc, limit)
 		if err != nil {
@@ -165,7 +166,7 @@ func parseManifest(data []byte) (*manifest, error) {
 		}
 		names[l.name] = true
 		if i == 0 {
-			out.result = l
+			out.document = l
 		} else {
 			out.files = append(out.files, l)
 		}

@@ -83,7 +83,11 @@ func (s *Store) String() string {
 // writers at once agree on one tag in a layout, while a registry, which has no
 // compare-and-swap, may keep the later one: readers that go by digest are unharmed.
 func (s *Store) Put(ctx context.Context, res *profile.Result, files []profile.File) (Digest, error) {
-	a, err := newArtifact(res, files)
+	data, err := res.Encode()
+	if err != nil {
+		return "", fmt.Errorf("storing result in %s: %w", s, err)
+	}
+	a, err := newArtifact(resultKind, data, files)
 	if err != nil {
 		return "", fmt.Errorf("storing result in %s: %w", s, err)
 	}
@@ -104,11 +108,11 @@ func (s *Store) Get(ctx context.Context, d Digest) (*profile.Result, error) {
 }
 
 func (s *Store) result(ctx context.Context, d Digest) (*profile.Result, error) {
-	m, err := s.manifest(ctx, d)
+	m, err := s.manifest(ctx, resultKind, d)
 	if err != nil {
 		return nil, err
 	}
-	data, err := s.layer(ctx, m.result, true)
+	data, err := s.layer(ctx, m.document, true)
 	if err != nil {
 		return nil, err
 	}
@@ -117,18 +121,18 @@ func (s *Store) result(ctx context.Context, d Digest) (*profile.Result, error) {
 
 // Files returns the raw tool output kept with the result of that digest, by name.
 func (s *Store) Files(ctx context.Context, d Digest) ([]profile.File, error) {
-	files, err := s.files(ctx, d)
+	m, err := s.manifest(ctx, resultKind, d)
+	if err != nil {
+		return nil, fmt.Errorf("fetching files of result %s from %s: %w", d, s, err)
+	}
+	files, err := s.files(ctx, m)
 	if err != nil {
 		return nil, fmt.Errorf("fetching files of result %s from %s: %w", d, s, err)
 	}
 	return files, nil
 }
 
-func (s *Store) files(ctx context.Context, d Digest) ([]profile.File, error) {
-	m, err := s.manifest(ctx, d)
-	if err != nil {
-		return nil, err
-	}
+func (s *Store) files(ctx context.Context, m *manifest) ([]profile.File, error) {
 	var files []profile.File
 	for _, l := range m.files {
 		data, err := s.layer(ctx, l, false)
@@ -153,8 +157,8 @@ func (s *Store) Find(ctx context.Context, key profile.Key) (Digest, error) {
 	return d, nil
 }
 
-// manifest returns the parsed manifest of that digest.
-func (s *Store) manifest(ctx context.Context, d Digest) (*manifest, error) {
+// manifest returns the parsed manifest of that kind and digest.
+func (s *Store) manifest(ctx context.Context, k kind, d Digest) (*manifest, error) {
 	if _, err := ParseDigest(string(d)); err != nil {
 		return nil, err
 	}
@@ -174,7 +178,7 @@ func (s *Store) manifest(ctx context.Context, d Digest) (*manifest, error) {
 		}
 		s.local.write(d, data)
 	}
-	return parseManifest(data)
+	return parseManifest(k, data)
 }
 
 // layer returns the verified bytes of a layer, kept locally where keep says so.

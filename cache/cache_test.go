@@ -239,7 +239,7 @@ func testRefused(t *testing.T, ref string) {
 		`file "": is not a plain file name`:                                    {file("", "text/csv")},
 		`file "a": "csv" is not a media type`:                                  {file("a", "csv")},
 		`file "a": is given twice`:                                             {file("a", "text/csv"), file("a", "text/csv")},
-		`file "result.json": the name and type of the result itself are taken`: {file("result.json", "text/csv")},
+		`file "result.json": the name and type of the profiling result itself are taken`: {file("result.json", "text/csv")},
 		`file "big": is 67108865 bytes, more than the 67108864 allowed`:        {{Name: "big", MediaType: "text/csv", Data: make([]byte, maxFile+1)}},
 	} {
 		_, err := s.Put(t.Context(), sample(1, "1"), files)

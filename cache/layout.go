@@ -211,7 +211,7 @@ func addManifest(index *v1.IndexManifest, a *artifact, tag string) {
 			MediaType:    types.OCIManifestSchema1,
 			Size:         int64(len(a.manifest)),
 			Digest:       v1.Hash{Algorithm: "sha256", Hex: a.digest.hex()},
-			ArtifactType: resultType,
+			ArtifactType: a.kind.mediaType,
 		})
 		at = len(index.Manifests) - 1
 	}

@@ -56,7 +56,7 @@ func TestLayoutIsReadByOtherTools(t *testing.T) {
 	require.NoError(t, err)
 	tags := map[string]string{}
 	for _, desc := range m.Manifests {
-		require.Equal(t, resultType, desc.ArtifactType)
+		require.Equal(t, resultKind.mediaType, desc.ArtifactType)
 		tags[desc.Digest.String()] = desc.Annotations[tagAnnotation]
 	}
 	require.Equal(t, map[string]string{string(first): keyTag(sample(1, "1").Inputs.Key()), string(second): ""}, tags)
