@@ -63,9 +63,21 @@ func (p *Profiler) Close() error {
 //
 // There is no result, but an error that says what could be reached, when the SLA
 // cannot be met, and when the model does not fit.
-func (p *Profiler) Profile(ctx context.Context, in profile.Inputs, modelDir string) (*profile.Result, []profile.File, error) {
+func (p *Profiler) Profile(ctx context.Context, in profile.Inputs, modelDir string) (res *profile.Result, files []profile.File, err error) {
+	if in.Strategy != profile.StrategyRapid {
+		return nil, nil, fmt.Errorf("strategy %q is not answered by simulation", in.Strategy)
+	}
+	err = p.session(ctx, in, modelDir, func(ctx context.Context, s *session) error {
+		res, files, err = s.run(ctx)
+		return err
+	})
+	return res, files, err
+}
+
+// session reads the model and hands a worker to answer.
+func (p *Profiler) session(ctx context.Context, in profile.Inputs, modelDir string, answer func(context.Context, *session) error) error {
 	if err := checkInputs(in); err != nil {
-		return nil, nil, err
+		return err
 	}
 	say := func(message string) {
 		if p.options.Progress != nil {
@@ -74,18 +86,21 @@ func (p *Profiler) Profile(ctx context.Context, in profile.Inputs, modelDir stri
 	}
 	dir, remove, err := p.modelDir(in.Model, modelDir)
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
 	defer remove()
 	ctx, cancel := p.pool.bind(ctx)
 	defer cancel()
 	w, err := p.pool.acquire(ctx, tablesOf(in), say)
 	if err != nil {
-		return nil, nil, fmt.Errorf("starting AIConfigurator: %w", err)
+		return fmt.Errorf("starting AIConfigurator: %w", err)
 	}
 	defer p.pool.release(w)
 	s := &session{in: in, worker: w, say: say}
-	return s.run(ctx, dir)
+	if err := s.read(ctx, dir); err != nil {
+		return err
+	}
+	return answer(ctx, s)
 }
 
 // modelDir is findModel with a scratch directory that lives until remove.
@@ -109,9 +124,6 @@ func (p *Profiler) modelDir(model, given string) (dir string, remove func(), err
 
 // checkInputs refuses what AIConfigurator would answer with an obscure error.
 func checkInputs(in profile.Inputs) error {
-	if in.Strategy != profile.StrategyRapid {
-		return fmt.Errorf("strategy %q is not answered by simulation", in.Strategy)
-	}
 	for _, f := range []struct {
 		name  string
 		value int
@@ -126,14 +138,14 @@ func checkInputs(in profile.Inputs) error {
 		}
 	}
 	if in.Hardware.TotalGPUs < 2 && needsRoles(in) {
-		return fmt.Errorf("hardware.totalGpus is 1: separate prefill and decode engines, which planner or mocker ask for, need at least 2")
+		return fmt.Errorf("hardware.totalGpus is 1: separate prefill and decode engines, which planner, mocker and thorough ask for, need at least 2")
 	}
 	return nil
 }
 
 // needsRoles reports whether the pick must have prefill and decode engines.
 func needsRoles(in profile.Inputs) bool {
-	return in.Disaggregated || in.Picking == profile.PickAutoscale
+	return in.Disaggregated || in.Picking == profile.PickAutoscale || in.Strategy == profile.StrategyThorough
 }
 
 // tablesOf names the performance tables that a sweep over the inputs loads.

@@ -41,6 +41,17 @@ type modelFacts struct {
 	} `json:"quantization"`
 }
 
+// facts are those that a result keeps.
+func (m modelFacts) facts() profile.Model {
+	return profile.Model{
+		Architecture:  m.Architecture,
+		MoE:           m.MoE,
+		ContextLength: m.ContextLength,
+		CustomCode:    m.CustomCode,
+		ConfigDigest:  m.ConfigDigest,
+	}
+}
+
 // systemFacts is what AIConfigurator's system file says of a GPU system.
 type systemFacts struct {
 	Known     bool     `json:"known"`
@@ -48,21 +59,24 @@ type systemFacts struct {
 	Backends  []string `json:"backends"`  // with measured tables
 }
 
-// run follows profile_sla.py of Dynamo 1.5: read the model, check the support,
-// sweep or fall back.
-func (s *session) run(ctx context.Context, dir string) (*profile.Result, []profile.File, error) {
+// read asks for the facts of the model and the system, and refuses a model that
+// they exclude.
+func (s *session) read(ctx context.Context, dir string) error {
 	if err := s.call(ctx, "model", map[string]any{"model": s.in.Model, "dir": dir}, &s.model); err != nil {
 		if r := (*refusal)(nil); errors.As(err, &r) {
-			return nil, nil, unknownModel(s.in.Model, r)
+			return unknownModel(s.in.Model, r)
 		}
-		return nil, nil, err
+		return err
 	}
 	if err := s.call(ctx, "system", map[string]any{"system": s.in.Hardware.System}, &s.system); err != nil {
-		return nil, nil, err
+		return err
 	}
-	if err := s.checkModel(); err != nil {
-		return nil, nil, err
-	}
+	return s.checkModel()
+}
+
+// run follows profile_sla.py of Dynamo 1.5, once the model is read: check the
+// support, sweep or fall back.
+func (s *session) run(ctx context.Context) (*profile.Result, []profile.File, error) {
 	if err := s.cover(ctx); err != nil {
 		return nil, nil, err
 	}
@@ -162,15 +176,9 @@ func (s *session) result(confidence profile.Confidence, pick profile.Pick) *prof
 		Schema:     profile.ResultSchema,
 		Inputs:     s.in,
 		Confidence: confidence,
-		Model: profile.Model{
-			Architecture:  s.model.Architecture,
-			MoE:           s.model.MoE,
-			ContextLength: s.model.ContextLength,
-			CustomCode:    s.model.CustomCode,
-			ConfigDigest:  s.model.ConfigDigest,
-		},
-		Pick:     pick,
-		Warnings: s.warnings,
+		Model:      s.model.facts(),
+		Pick:       pick,
+		Warnings:   s.warnings,
 		Provenance: profile.Provenance{
 			Tool:        "aiconfigurator",
 			ToolVersion: s.worker.hello.Version,

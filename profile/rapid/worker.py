@@ -17,6 +17,7 @@ import shlex
 import sys
 import threading
 from types import SimpleNamespace
+from unittest import mock
 
 import yaml
 
@@ -246,6 +247,66 @@ class Worker:
             },
         )
         return {"batchSize": cfg["params"]["agg"]["max_batch_size"], "args": self.arguments(cfg, params["backend"], None)}
+
+    def engines(self, params):
+        """The prefill and decode engines that a measuring search tries.
+
+        AIConfigurator enumerates them, told what it would assume: the memory of a GPU,
+        the size of the checkpoint, and whether there are experts. It would also write a
+        deployment for each, by rules that lose the expert parallelism; the flags are
+        those that a picked configuration gets.
+        """
+        enum = self.tool.enumerate
+        known = {
+            "_get_system_config": lambda _: {"gpus_per_node": params["gpusPerNode"], "vram_per_gpu": params["vramBytes"]},
+            "_estimate_model_weight_bytes": lambda _: params["weightBytes"],
+            "check_is_moe": lambda _: params["moe"],
+            "_build_agg_dgd_for_candidate": lambda **limits: limits,
+        }
+        with mock.patch.multiple(enum, **known):
+            prefill, decode, fits, required = enum.enumerate_profiling_configs(
+                params["path"],
+                params["system"],
+                params["backend"],
+                isl=params["isl"],
+                osl=params["osl"],
+                num_gpus_per_node=params["gpusPerNode"],
+                total_gpus=params["totalGpus"],
+            )
+        return {
+            "fits": fits,
+            "required": required,
+            "prefill": [self.engine(params, "prefill", one) for one in prefill],
+            "decode": [self.engine(params, "decode", one) for one in decode],
+        }
+
+    def engine(self, params, role, one):
+        limits = {k: one.dgd_config[k] for k in ("max_batch_size", "max_num_tokens") if one.dgd_config[k]}
+        cfg = self.tool.naive.build_naive_generator_params(
+            model_name=params["path"],
+            total_gpus=params["totalGpus"],
+            system_name=params["system"],
+            backend_name=params["backend"],
+            mode="disagg",
+            generator_overrides={
+                "SlaConfig": {"isl": params["isl"], "osl": params["osl"]},
+                "NodeConfig": {"num_gpus_per_node": params["gpusPerNode"]},
+                "ModelConfig": {"is_moe": params["moe"]},
+                "Workers": {
+                    role: {
+                        "tensor_parallel_size": one.tp,
+                        "pipeline_parallel_size": one.pp,
+                        "data_parallel_size": one.dp,
+                        "moe_tensor_parallel_size": one.moe_tp,
+                        "moe_expert_parallel_size": one.moe_ep,
+                        "gpus_per_worker": one.num_gpus,
+                        **limits,
+                    }
+                },
+            },
+        )
+        parallelism = {"tp": one.tp, "pp": one.pp, "dp": one.dp, "moeTp": one.moe_tp, "moeEp": one.moe_ep}
+        return {"parallelism": parallelism, "args": self.arguments(cfg, params["backend"], None)[role]}
 
     def limits(self, params):
         """The best latencies that any candidate reaches, each alone and under the other target."""
