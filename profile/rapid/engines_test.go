@@ -49,24 +49,10 @@ func (r recorded) inputs() profile.Inputs {
 	}
 }
 
-// label is AIConfigurator's name of a parallelism.
-func label(p profile.Parallelism) string {
-	text := fmt.Sprintf("tp%d", p.TP)
-	for _, d := range []struct {
-		name string
-		n    int
-	}{{"pp", p.PP}, {"dp", p.DP}, {"moetp", p.MoETP}, {"moeep", p.MoEEP}} {
-		if d.n > 1 {
-			text += fmt.Sprintf("-%s%d", d.name, d.n)
-		}
-	}
-	return text
-}
-
 func labels(roles []profile.Role) string {
 	var names []string
 	for _, r := range roles {
-		names = append(names, label(r.Parallelism))
+		names = append(names, r.Parallelism.Label())
 	}
 	return strings.Join(names, " ")
 }
@@ -203,7 +189,7 @@ func TestEnginesRefuse(t *testing.T) {
 func recordedLabels(engines []recordedEngine) string {
 	var names []string
 	for _, e := range engines {
-		names = append(names, label(profile.Parallelism{TP: e.TP, PP: e.PP, DP: e.DP, MoETP: e.MoETP, MoEEP: e.MoEEP}))
+		names = append(names, profile.Parallelism{TP: e.TP, PP: e.PP, DP: e.DP, MoETP: e.MoETP, MoEEP: e.MoEEP}.Label())
 	}
 	return strings.Join(names, " ")
 }
@@ -224,7 +210,7 @@ func requireLimits(t *testing.T, want []recordedEngine, got []profile.Role) {
 	}
 	for _, w := range want {
 		for _, g := range got {
-			if recordedLabels([]recordedEngine{w}) == label(g.Parallelism) {
+			if recordedLabels([]recordedEngine{w}) == g.Parallelism.Label() {
 				require.NotEmpty(t, limits(g.Args))
 				require.Equal(t, limits(w.Args), limits(g.Args))
 				require.Positive(t, g.BatchSize)
