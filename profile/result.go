@@ -25,6 +25,7 @@ type Result struct {
 	Alternatives []Pick      `json:"alternatives,omitempty"` // ranked, best first, without the pick
 	Pareto       []Candidate `json:"pareto,omitempty"`       // per mode, in the order of the sweep
 	Curves       *Curves     `json:"curves,omitempty"`       // thorough only
+	Trials       []Trial     `json:"trials,omitempty"`       // thorough only: every candidate, in the order of enumeration
 	Warnings     []string    `json:"warnings,omitempty"`
 	Provenance   Provenance  `json:"provenance"`
 }
@@ -147,7 +148,9 @@ type DecodeCurve struct {
 type Provenance struct {
 	Tool        string `json:"tool"` // aiconfigurator, aiperf
 	ToolVersion string `json:"toolVersion"`
-	Database    string `json:"database,omitempty"` // silicon, hybrid or sol: the performance tables' kind
+	Database    string `json:"database,omitempty"`   // silicon, hybrid or sol: the performance tables' kind
+	Enumerator  string `json:"enumerator,omitempty"` // thorough only: what enumerated the candidates, with its version
+	Image       string `json:"image,omitempty"`      // thorough only: the runtime image by digest, as nodes ran it
 }
 
 // ParseResult decodes a result strictly and checks what every reader relies on:
