@@ -32,6 +32,8 @@ type runOptions struct {
 	output       string
 	modelConfigs []string
 	python       string
+	thorough     thoroughOptions
+	dryRun       bool
 
 	refresh         bool
 	argocdNamespace string
@@ -62,6 +64,10 @@ stdout gets the table of results; progress and errors go to stderr.`,
   # where the plugin finds results by key: have Argo CD render again when one landed
   dynamo-profile-runner run . --store registry.example.com/dynamo/profiles --refresh-applications
 
+  # searchStrategy thorough: what would be measured, and then the night in which it is
+  dynamo-profile-runner run apps/llama-70b --dry-run
+  dynamo-profile-runner run apps/llama-70b --namespace profiling --max-gpu-hours 100 --deadline 8h
+
   # profile again although there is a result, after an upgrade of AIConfigurator
   dynamo-profile-runner run apps/llama-70b --force`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -79,6 +85,9 @@ stdout gets the table of results; progress and errors go to stderr.`,
 				return err
 			}
 			jobs, findErr := findJobs(cmd.Context(), args)
+			if o.dryRun {
+				return errors.Join(findErr, dryRun(cmd.Context(), cmd.OutOrStdout(), jobs, o))
+			}
 			progress := newProgress(cmd.ErrOrStderr())
 			outcomes := run(cmd.Context(), jobs, o, progress)
 			progress.close()
@@ -92,6 +101,7 @@ stdout gets the table of results; progress and errors go to stderr.`,
 	flags := cmd.Flags()
 	flags.StringVar(&o.store, "store", "", "where results go: oci-layout:PATH or REGISTRY/REPO (default: the nearest .dynamo-cmp/store at or above the DGDR, or one at the repository root)")
 	flags.BoolVar(&o.force, "force", false, "profile again even where there is a result")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "print the candidates that searchStrategy thorough would measure, with estimated time and GPU hours, and do nothing")
 	flags.IntVar(&o.jobs, "jobs", min(2, runtime.NumCPU()), "requests profiled at once; each takes a core and 1-2 GiB")
 	flags.StringVar(&o.output, "output", "text", "text or json")
 	flags.StringSliceVar(&o.modelConfigs, "model-config", nil, "directories with config.json files of models that AIConfigurator does not ship, as <org>/<name>/config.json")
@@ -99,6 +109,7 @@ stdout gets the table of results; progress and errors go to stderr.`,
 	flags.StringVar(&o.argocdNamespace, "argocd-namespace", "argocd", "where the Applications are; empty for all namespaces")
 	flags.StringVar(&o.repoURL, "repo-url", "", "the repository as the Applications name it (default: the git remote origin of the checkout)")
 	flags.StringVar(&o.python, "python", defaultPython(), "a Python that has AIConfigurator installed")
+	o.thorough.add(flags)
 	return cmd
 }
 
@@ -109,22 +120,7 @@ func (o runOptions) check() error {
 	if o.jobs < 1 {
 		return &usageError{fmt.Errorf("--jobs: must be at least 1, is %d", o.jobs)}
 	}
-	return nil
-}
-
-// defaultPython is the one that make venv prepared, beside the working directory
-// or the binary's, else whatever PATH has.
-func defaultPython() string {
-	candidates := []string{filepath.Join(".venv", "bin", "python")}
-	if exe, err := os.Executable(); err == nil {
-		candidates = append(candidates, filepath.Join(filepath.Dir(exe), "..", ".venv", "bin", "python"))
-	}
-	for _, c := range candidates {
-		if _, err := os.Stat(c); err == nil {
-			return c
-		}
-	}
-	return "python3"
+	return o.thorough.check()
 }
 
 // run answers the jobs, at most o.jobs at once, and returns their outcomes in the
@@ -137,7 +133,9 @@ func run(ctx context.Context, jobs []job, o runOptions, progress *progress) []ou
 		Progress:     progress.step,
 	})
 	defer rapidProfiler.Close()
-	r := runner{opts: o, rapid: rapidProfiler, progress: progress}
+	measurer := newMeasurer(ctx, o.thorough, rapidProfiler, progress)
+	defer func() { measurer.close() }()
+	r := runner{opts: o, rapid: rapidProfiler, thorough: measurer, progress: progress}
 	outcomes := make([]outcome, len(jobs))
 	progress.total(len(jobs))
 	var group errgroup.Group
@@ -203,6 +201,7 @@ func failed(outcomes []outcome) error {
 type runner struct {
 	opts     runOptions
 	rapid    profiler
+	thorough *measurer
 	progress *progress
 }
 
@@ -256,14 +255,11 @@ func (r *runner) result(ctx context.Context, j job, key profile.Key, profile fun
 
 // profile makes a new result and stores it.
 func (r *runner) profile(ctx context.Context, j job) (outcome, error) {
-	if j.req.Spec.SearchStrategy == profile.StrategyThorough {
-		return outcome{}, errors.New("searchStrategy thorough needs a profiler that deploys candidates on a cluster, which this version does not have; to get a simulated answer now: set spec.searchStrategy: rapid")
-	}
 	store, err := r.open(j)
 	if err != nil {
 		return outcome{}, err
 	}
-	res, files, err := r.rapid.Profile(ctx, j.req.Inputs(), modelDir(j.req))
+	res, files, err := r.measureOrSimulate(ctx, j, store)
 	if err != nil {
 		return outcome{}, err
 	}
