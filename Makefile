@@ -21,8 +21,9 @@ RENDERS    := $(CURDIR)/dist/renders
 DYNAMO_REQS := planner/testdata/requirements-dynamo.txt
 DYNAMO_VENV := $(TOOLS)/dynamo-$(shell cksum < $(DYNAMO_REQS) | cut -d' ' -f1)
 
-# AIPerf, which the rendered benchmark runs, and huggingface_hub of the download.
-AIPERF_REQS := render/testdata/requirements-aiperf.txt
+# AIPerf, which measures for thorough requests and in the rendered benchmark, and
+# huggingface_hub of the download.
+AIPERF_REQS := profile/thorough/requirements.txt
 AIPERF_VENV := $(TOOLS)/aiperf-$(shell cksum < $(AIPERF_REQS) | cut -d' ' -f1)
 
 .DEFAULT_GOAL := build
@@ -73,8 +74,8 @@ e2e-apiserver: venv $(KUBERNETES)/complete ## every render against the real kube
 	DYNAMO_CMP_GOLDENS=1 DYNAMO_CMP_RENDERS=$(RENDERS) go test -count=1 -timeout 45m ./cmd/dynamo-profile-runner -run TestGoldens
 	$(E2E) -run TestAPIServer .
 
-e2e-images: venv ## both images, unpacked and run
-	DYNAMO_CMP_IMAGES=1 go test -count=1 ./images
+e2e-images: venv $(AIPERF_VENV)/complete ## both images, unpacked and run
+	DYNAMO_CMP_IMAGES=1 DYNAMO_CMP_AIPERF=$(AIPERF_VENV)/bin/python go test -count=1 ./images
 
 images: ## both container images as OCI layouts in dist/images/, without a container engine
 	go run ./images -o dist/images

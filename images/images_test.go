@@ -62,15 +62,16 @@ func TestRunnerImageProfiles(t *testing.T) {
 	}
 	venv, err := filepath.Abs("../.venv")
 	require.NoError(t, err)
-	packages, err := filepath.Glob(filepath.Join(venv, "lib/python3*/site-packages"))
-	require.NoError(t, err)
-	require.Len(t, packages, 1)
+	aiperf := os.Getenv("DYNAMO_CMP_AIPERF")
+	require.NotEmpty(t, aiperf, "a Python with aiperf")
+	tool, version := sitePackages(t, venv)
+	bench, _ := sitePackages(t, filepath.Dir(filepath.Dir(aiperf)))
 	python, err := filepath.EvalSymlinks(filepath.Join(venv, "bin/python"))
 	require.NoError(t, err)
 
 	dir := t.TempDir()
 	require.NoError(t, write(filepath.Join(dir, "base"), map[string]v1.Image{"linux/amd64": empty.Image}, []string{"linux/amd64"}))
-	b := runner{base: "oci-layout:" + filepath.Join(dir, "base"), python: strings.TrimPrefix(filepath.Base(filepath.Dir(packages[0])), "python"), packages: packages[0]}
+	b := runner{base: "oci-layout:" + filepath.Join(dir, "base"), python: version, aiconfigurator: tool, aiperf: bench}
 	require.NoError(t, b.build(t.Context(), filepath.Join(dir, "image")))
 	img := only(t, filepath.Join(dir, "image"))
 	root := filepath.Join(dir, "root")
@@ -81,26 +82,44 @@ func TestRunnerImageProfiles(t *testing.T) {
 	require.NoError(t, exec.Command("cp", "-r", "../examples/gitops-repo", repo).Run())
 	require.NoError(t, os.RemoveAll(filepath.Join(repo, "apps/qwen-small/dynamo.lock")))
 	require.NoError(t, os.Mkdir(filepath.Join(repo, ".git"), 0o755))
-	env := filepath.Join(root, environment)
-	link, err := os.Readlink(filepath.Join(env, "bin/python3"))
-	require.NoError(t, err)
-	require.Equal(t, basePython, link)
-	settings := "home = " + filepath.Dir(python) + "\n"
-	require.NoError(t, errors.Join(
-		os.Remove(filepath.Join(env, "bin/python3")), os.Symlink(python, filepath.Join(env, "bin/python3")),
-		os.WriteFile(filepath.Join(env, "pyvenv.cfg"), []byte(settings), 0o644),
-	))
+	for _, e := range b.environments() {
+		env := filepath.Join(root, e.root())
+		link, err := os.Readlink(filepath.Join(env, "bin/python3"))
+		require.NoError(t, err)
+		require.Equal(t, basePython, link)
+		settings := "home = " + filepath.Dir(python) + "\n"
+		require.NoError(t, errors.Join(
+			os.Remove(filepath.Join(env, "bin/python3")), os.Symlink(python, filepath.Join(env, "bin/python3")),
+			os.WriteFile(filepath.Join(env, "pyvenv.cfg"), []byte(settings), 0o644),
+		))
+	}
 	config, err := img.ConfigFile()
 	require.NoError(t, err)
 	cmd := exec.Command(filepath.Join(root, config.Config.Entrypoint[0]), "run", filepath.Join(repo, "apps/qwen-small"),
 		"--store", "oci-layout:"+filepath.Join(dir, "store"))
 	for _, e := range config.Config.Env {
-		cmd.Env = append(cmd.Env, strings.Replace(e, "="+environment, "="+env, 1))
+		e = strings.ReplaceAll(e, "/tmp", filepath.Join(dir, "tmp"))
+		cmd.Env = append(cmd.Env, strings.ReplaceAll(e, "/opt/", root+"/opt/"))
 	}
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
 	require.Contains(t, string(out), "profiled")
 	require.FileExists(t, filepath.Join(repo, "apps/qwen-small/dynamo.lock"))
+
+	measure := exec.Command(filepath.Join(root, "opt/aiperf/bin/aiperf"), "--version")
+	measure.Env = cmd.Env
+	out, err = measure.CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.Equal(t, "0.13.0\n", string(out))
+}
+
+// sitePackages is the directory of an environment's packages, and its Python's version.
+func sitePackages(t *testing.T, environment string) (dir, version string) {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(environment, "lib/python3*/site-packages"))
+	require.NoError(t, err)
+	require.Len(t, found, 1)
+	return found[0], strings.TrimPrefix(filepath.Base(filepath.Dir(found[0])), "python")
 }
 
 // Both ways to build stand on the same base.
@@ -108,7 +127,10 @@ func TestDockerfileHasTheBase(t *testing.T) {
 	data, err := os.ReadFile("Dockerfile")
 	require.NoError(t, err)
 	require.Contains(t, string(data), "FROM "+defaultBase+" AS dynamo-profile-runner")
-	require.Contains(t, string(data), environment+"/bin")
+	for _, e := range (runner{}).environments() {
+		require.Contains(t, string(data), e.root()+"/bin:")
+		require.Contains(t, string(data), "COPY "+e.requirements+" ")
+	}
 }
 
 func digest(t *testing.T, dir string) string {

@@ -31,7 +31,8 @@ func run(ctx context.Context, args []string) error {
 	platforms := flags.String("platforms", "linux/amd64,linux/arm64", "of dynamo-cmp; the runner is for linux/amd64, as AIConfigurator's packages are pinned for that")
 	base := flags.String("base", defaultBase, "what the runner stands on: an image with Python, as REGISTRY/REPO:TAG or oci-layout:PATH")
 	python := flags.String("python-version", "3.12", "of the base")
-	packages := flags.String("packages", "", "a directory with AIConfigurator installed for that Python; installed anew without")
+	aiconfigurator := flags.String("aiconfigurator", "", "a directory with AIConfigurator installed for that Python; installed anew without")
+	aiperf := flags.String("aiperf", "", "the same with AIPerf")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -42,7 +43,7 @@ func run(ctx context.Context, args []string) error {
 		}
 	}
 	if *only != "dynamo-cmp" {
-		b := runner{base: *base, python: *python, packages: *packages}
+		b := runner{base: *base, python: *python, aiconfigurator: *aiconfigurator, aiperf: *aiperf}
 		if err := b.build(ctx, filepath.Join(*out, "dynamo-profile-runner")); err != nil {
 			return fmt.Errorf("dynamo-profile-runner: %w", err)
 		}

@@ -21,19 +21,34 @@ import (
 // defaultBase is the runner's base, the same as in the Dockerfile.
 const defaultBase = "python:3.12-slim"
 
-// environment is the Python environment with AIConfigurator in the image, and
 // basePython is the base's own interpreter.
-const (
-	environment = "/opt/aiconfigurator"
-	basePython  = "/usr/local/bin/python3"
-)
+const basePython = "/usr/local/bin/python3"
 
-// runner builds the image of dynamo-profile-runner: AIConfigurator and the binary on
-// an image with Python.
+// environment is one of Python in the image. There are two: AIPerf wants pandas 2,
+// AIConfigurator is pinned with pandas 3.
+type environment struct {
+	name         string // of the directory in /opt, and of the module
+	requirements string
+	packages     string // a directory with them; empty to install
+	commands     bool   // the module is a command
+}
+
+func (e environment) root() string { return "/opt/" + e.name }
+
+// runner builds the image of dynamo-profile-runner: AIConfigurator, AIPerf and the
+// binary on an image with Python.
 type runner struct {
-	base     string // REGISTRY/REPO:TAG or oci-layout:PATH
-	python   string // version of the base's, such as 3.12
-	packages string // installed for it; empty to install
+	base           string // REGISTRY/REPO:TAG or oci-layout:PATH
+	python         string // version of the base's, such as 3.12
+	aiconfigurator string // a directory with its packages; empty to install
+	aiperf         string // the same
+}
+
+func (r runner) environments() []environment {
+	return []environment{
+		{"aiconfigurator", "profile/rapid/requirements.txt", r.aiconfigurator, false},
+		{"aiperf", "profile/thorough/requirements.txt", r.aiperf, true},
+	}
 }
 
 func (r runner) build(ctx context.Context, dir string) error {
@@ -47,23 +62,18 @@ func (r runner) build(ctx context.Context, dir string) error {
 		return err
 	}
 	defer os.RemoveAll(scratch)
-	packages := r.packages
-	if packages == "" {
-		packages = filepath.Join(scratch, "packages")
-		if err := r.install(ctx, packages); err != nil {
+	// What changes seldom is below what changes often.
+	var layers []v1.Layer
+	search := ""
+	for _, e := range r.environments() {
+		both, err := r.layers(ctx, e, filepath.Join(scratch, e.name))
+		if err != nil {
 			return err
 		}
+		layers = append(layers, both...)
+		search += e.root() + "/bin:"
 	}
 	binary, err := compile(ctx, "dynamo-profile-runner", platform, scratch)
-	if err != nil {
-		return err
-	}
-	// What changes seldom is below what changes often.
-	tool, err := layerOf(packages, environment+"/lib/python"+r.python+"/site-packages")
-	if err != nil {
-		return err
-	}
-	venv, err := r.environment(filepath.Join(scratch, "environment"))
 	if err != nil {
 		return err
 	}
@@ -77,43 +87,60 @@ func (r runner) build(ctx context.Context, dir string) error {
 	}
 	config := *file.Config.DeepCopy()
 	config.Entrypoint, config.Cmd = []string{"/usr/local/bin/dynamo-profile-runner"}, nil
+	// AIPerf takes half as long again to start where no bytecode can be kept.
 	config.Env = append(slices.DeleteFunc(config.Env, func(e string) bool { return strings.HasPrefix(e, "PATH=") }),
-		"PATH="+environment+"/bin:/usr/local/bin:/usr/bin:/bin", "HOME=/tmp")
+		"PATH="+search+"/usr/local/bin:/usr/bin:/bin", "HOME=/tmp", "PYTHONPYCACHEPREFIX=/tmp/pycache")
 	config.User = "999:999"
-	img, err := image(base, platform, config, tool, venv, command)
+	img, err := image(base, platform, config, append(layers, command)...)
 	if err != nil {
 		return err
 	}
 	return write(dir, map[string]v1.Image{platform: img}, []string{platform})
 }
 
-// environment is the layer that makes the packages an environment of the base's
+// layers are the packages of an environment, and what makes them one of the base's
 // Python (the file pyvenv.cfg: Python's documentation, library/venv).
-func (r runner) environment(dir string) (v1.Layer, error) {
+func (r runner) layers(ctx context.Context, e environment, scratch string) ([]v1.Layer, error) {
+	if e.packages == "" {
+		e.packages = filepath.Join(scratch, "packages")
+		if err := r.install(ctx, e); err != nil {
+			return nil, err
+		}
+	}
+	packages, err := layerOf(e.packages, e.root()+"/lib/python"+r.python+"/site-packages")
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(scratch, "environment")
 	if err := os.MkdirAll(filepath.Join(dir, "bin"), 0o755); err != nil {
 		return nil, err
 	}
 	settings := "home = " + path.Dir(basePython) + "\ninclude-system-site-packages = false\nversion = " + r.python + "\n"
-	err := errors.Join(
+	err = errors.Join(
 		os.WriteFile(filepath.Join(dir, "pyvenv.cfg"), []byte(settings), 0o644),
 		os.Symlink(basePython, filepath.Join(dir, "bin/python3")),
 	)
+	if e.commands && err == nil {
+		script := "#!/bin/sh\nexec \"${0%/*}/python3\" -m " + e.name + " \"$@\"\n"
+		err = os.WriteFile(filepath.Join(dir, "bin", e.name), []byte(script), 0o755)
+	}
 	if err != nil {
 		return nil, err
 	}
-	return layerOf(dir, environment)
+	venv, err := layerOf(dir, e.root())
+	return []v1.Layer{packages, venv}, err
 }
 
-// install puts AIConfigurator, by its pins and hashes, into a directory for the
-// base's Python, whatever Python does it.
-func (r runner) install(ctx context.Context, dir string) error {
-	fmt.Fprintln(os.Stderr, "installing AIConfigurator (about a minute)")
+// install puts an environment's packages, by their pins and hashes, into a directory
+// for the base's Python, whatever Python does it.
+func (r runner) install(ctx context.Context, e environment) error {
+	fmt.Fprintf(os.Stderr, "installing %s (about a minute)\n", e.name)
 	cmd := exec.CommandContext(ctx, "python3", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile",
-		"--target", dir, "--python-version", r.python, "--platform", "manylinux_2_28_x86_64", "--platform", "manylinux2014_x86_64", "--platform", "any",
-		"--only-binary=:all:", "--require-hashes", "--requirement", "profile/rapid/requirements.txt")
+		"--target", e.packages, "--python-version", r.python, "--platform", "manylinux_2_28_x86_64", "--platform", "manylinux2014_x86_64", "--platform", "any",
+		"--only-binary=:all:", "--require-hashes", "--requirement", e.requirements)
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("installing AIConfigurator for Python %s: %w", r.python, err)
+		return fmt.Errorf("installing %s for Python %s: %w", e.name, r.python, err)
 	}
 	return nil
 }

@@ -167,7 +167,8 @@ func environment(environ []string, tokenizer string) []string {
 	local := err == nil && info.IsDir()
 	env := slices.DeleteFunc(slices.Clone(environ), func(kv string) bool {
 		offline := strings.HasPrefix(kv, "HF_HUB_OFFLINE=") || strings.HasPrefix(kv, "TRANSFORMERS_OFFLINE=")
-		return strings.HasPrefix(kv, "AIPERF_") || strings.HasPrefix(kv, "PYTHON") || local && offline
+		python := strings.HasPrefix(kv, "PYTHON") && !strings.HasPrefix(kv, "PYTHONPYCACHEPREFIX=")
+		return strings.HasPrefix(kv, "AIPERF_") || python || local && offline
 	})
 	return append(env, "PYTHONUTF8=1", "HF_HUB_DISABLE_TELEMETRY=1", "HF_HUB_DISABLE_PROGRESS_BARS=1")
 }

@@ -195,7 +195,7 @@ func TestPatience(t *testing.T) {
 
 func TestEnvironment(t *testing.T) {
 	fixed := []string{"PYTHONUTF8=1", "HF_HUB_DISABLE_TELEMETRY=1", "HF_HUB_DISABLE_PROGRESS_BARS=1"}
-	mine := []string{"PATH=/bin", "HF_HUB_OFFLINE=1", "TRANSFORMERS_OFFLINE=1", "HF_TOKEN=t", "AIPERF_HTTP_X=1", "PYTHONPATH=/x"}
-	require.Equal(t, append([]string{"PATH=/bin", "HF_TOKEN=t"}, fixed...), environment(mine, t.TempDir()))
-	require.Equal(t, append([]string{"PATH=/bin", "HF_HUB_OFFLINE=1", "TRANSFORMERS_OFFLINE=1", "HF_TOKEN=t"}, fixed...), environment(mine, "acme/tiny"))
+	mine := []string{"PATH=/bin", "HF_HUB_OFFLINE=1", "TRANSFORMERS_OFFLINE=1", "HF_TOKEN=t", "AIPERF_HTTP_X=1", "PYTHONPATH=/x", "PYTHONPYCACHEPREFIX=/tmp"}
+	require.Equal(t, append([]string{"PATH=/bin", "HF_TOKEN=t", "PYTHONPYCACHEPREFIX=/tmp"}, fixed...), environment(mine, t.TempDir()))
+	require.Equal(t, append([]string{"PATH=/bin", "HF_HUB_OFFLINE=1", "TRANSFORMERS_OFFLINE=1", "HF_TOKEN=t", "PYTHONPYCACHEPREFIX=/tmp"}, fixed...), environment(mine, "acme/tiny"))
 }
