@@ -48,7 +48,7 @@ venv: ## AIConfigurator from its hash-checked pins, into .venv/
 	fi
 
 test: venv $(DYNAMO_VENV)/complete $(AIPERF_VENV)/complete lint ## vet, format, unit and golden tests
-	DYNAMO_CMP_GOLDENS=1 DYNAMO_CMP_PLANNER_PYTHON=$(DYNAMO_VENV)/bin/python DYNAMO_CMP_AIPERF=$(AIPERF_VENV)/bin/python \
+	DYNAMO_CMP_GOLDENS=1 DYNAMO_CMP_PLANNER_PYTHON=$(DYNAMO_VENV)/bin/python DYNAMO_CMP_AIPERF_PYTHON=$(AIPERF_VENV)/bin/python \
 		go test -timeout 45m ./...
 
 $(DYNAMO_VENV)/complete:
@@ -75,7 +75,7 @@ e2e-apiserver: venv $(KUBERNETES)/complete ## every render against the real kube
 	$(E2E) -run TestAPIServer .
 
 e2e-images: venv $(AIPERF_VENV)/complete ## both images, unpacked and run
-	DYNAMO_CMP_IMAGES=1 DYNAMO_CMP_AIPERF=$(AIPERF_VENV)/bin/python go test -count=1 ./images
+	DYNAMO_CMP_IMAGES=1 DYNAMO_CMP_AIPERF_PYTHON=$(AIPERF_VENV)/bin/python go test -count=1 ./images
 
 images: ## both container images as OCI layouts in dist/images/, without a container engine
 	go run ./images -o dist/images

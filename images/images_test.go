@@ -62,7 +62,7 @@ func TestRunnerImageProfiles(t *testing.T) {
 	}
 	venv, err := filepath.Abs("../.venv")
 	require.NoError(t, err)
-	aiperf := os.Getenv("DYNAMO_CMP_AIPERF")
+	aiperf := os.Getenv("DYNAMO_CMP_AIPERF_PYTHON")
 	require.NotEmpty(t, aiperf, "a Python with aiperf")
 	tool, version := sitePackages(t, venv)
 	bench, _ := sitePackages(t, filepath.Dir(filepath.Dir(aiperf)))

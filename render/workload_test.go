@@ -72,9 +72,9 @@ func jobs(t *testing.T, mount, spec string) map[string]container {
 // start runs the container, with more variables that win.
 func (c container) start(t *testing.T, ctx context.Context, out io.Writer, more ...string) *exec.Cmd {
 	t.Helper()
-	python := os.Getenv("DYNAMO_CMP_AIPERF")
+	python := os.Getenv("DYNAMO_CMP_AIPERF_PYTHON")
 	if python == "" {
-		t.Skip("DYNAMO_CMP_AIPERF names no Python with aiperf")
+		t.Skip("DYNAMO_CMP_AIPERF_PYTHON names no Python with aiperf")
 	}
 	require.Equal(t, "python3", c.Command[0])
 	cmd := exec.CommandContext(ctx, python, c.Command[1:]...)

@@ -224,3 +224,20 @@ func loadDir(dir string) []job {
 	}
 	return jobs
 }
+
+// modelDir is where the request's model cache is mounted here, if its config.json
+// can be read, as Dynamo's profiler looks for it.
+func modelDir(req *profile.Request) string {
+	mc := req.Spec.ModelCache
+	if mc == nil || mc.PVCModelPath == "" {
+		return ""
+	}
+	dir := mc.PVCModelPath
+	if rel, err := filepath.Rel(mc.PVCMountPath, dir); err != nil || !filepath.IsLocal(rel) {
+		dir = filepath.Join(mc.PVCMountPath, dir)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "config.json")); err != nil {
+		return ""
+	}
+	return dir
+}

@@ -123,6 +123,21 @@ func (o runOptions) check() error {
 	return o.thorough.check()
 }
 
+// defaultPython is the one that make venv prepared, beside the working directory or
+// the binary's, else that of PATH.
+func defaultPython() string {
+	candidates := []string{filepath.Join(".venv", "bin", "python")}
+	if exe, err := os.Executable(); err == nil {
+		candidates = append(candidates, filepath.Join(filepath.Dir(exe), "..", ".venv", "bin", "python"))
+	}
+	for _, c := range candidates {
+		if _, err := os.Stat(c); err == nil {
+			return c
+		}
+	}
+	return "python3"
+}
+
 // run answers the jobs, at most o.jobs at once, and returns their outcomes in the
 // order of the jobs.
 func run(ctx context.Context, jobs []job, o runOptions, progress *progress) []outcome {
@@ -276,21 +291,4 @@ func (r *runner) profile(ctx context.Context, j job) (outcome, error) {
 		o.outranked = first
 	}
 	return o, nil
-}
-
-// modelDir is where the request's model cache is mounted here, if its config.json
-// can be read, as Dynamo's profiler looks for it.
-func modelDir(req *profile.Request) string {
-	mc := req.Spec.ModelCache
-	if mc == nil || mc.PVCModelPath == "" {
-		return ""
-	}
-	dir := mc.PVCModelPath
-	if rel, err := filepath.Rel(mc.PVCMountPath, dir); err != nil || !filepath.IsLocal(rel) {
-		dir = filepath.Join(mc.PVCMountPath, dir)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "config.json")); err != nil {
-		return ""
-	}
-	return dir
 }

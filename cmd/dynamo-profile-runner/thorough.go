@@ -9,8 +9,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 
 	"github.com/dynamo-cmp/dynamo-cmp/cache"
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
@@ -43,7 +45,7 @@ func (o *thoroughOptions) add(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.grace, "grace-period", 20*time.Second, "time to delete candidates in when the runner is stopped; less than its pod's terminationGracePeriodSeconds")
 	flags.IntVar(&o.points.Decode, "decode-points", 6, "concurrencies at which a decode engine is measured; and input lengths of the planner's decode curve")
 	flags.IntVar(&o.points.Prefill, "prefill-points", 16, "input lengths of the planner's prefill curve")
-	flags.StringVar(&o.aiperf, "aiperf", defaultAIPerf(), "the aiperf command")
+	flags.StringVar(&o.aiperf, "aiperf", "aiperf", "the aiperf command")
 }
 
 func (o *thoroughOptions) check() error {
@@ -88,6 +90,7 @@ func newMeasurer(ctx context.Context, o thoroughOptions, r *rapid.Profiler, p *p
 // openCluster reaches the cluster that KUBECONFIG, the usual file, or the pod's own
 // service account names.
 func openCluster(ctx context.Context, namespace string) (*thorough.Cluster, error) {
+	klog.SetLogger(logr.Discard()) // what matters is an error or progress of ours
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), nil)
 	config, err := loader.ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {

@@ -121,9 +121,9 @@ func tokenizer(t *testing.T) string {
 // realAIPerf is the installed one, against a server.
 func realAIPerf(t *testing.T, s *server) (*AIPerf, Target) {
 	t.Helper()
-	python := os.Getenv("DYNAMO_CMP_AIPERF")
+	python := os.Getenv("DYNAMO_CMP_AIPERF_PYTHON")
 	if python == "" {
-		t.Skip("DYNAMO_CMP_AIPERF names no Python with aiperf")
+		t.Skip("DYNAMO_CMP_AIPERF_PYTHON names no Python with aiperf")
 	}
 	// Given a directory, the tokenizer is found even where the runner is offline.
 	t.Setenv("HF_HUB_OFFLINE", "1")
