@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -38,14 +40,14 @@ func (c *Cluster) frontendOf(ctx context.Context, dgd, served string) (*frontend
 	if err != nil {
 		return nil, fmt.Errorf("finding Service %s: %w", name, err)
 	}
-	host, port := fmt.Sprintf("%s.%s.svc", name, c.namespace), int32(8000)
-	if service.Spec.Type == corev1.ServiceTypeExternalName {
-		host = service.Spec.ExternalName
+	host, port := service.Spec.ClusterIP, int32(8000)
+	if host == "" || host == corev1.ClusterIPNone {
+		host = fmt.Sprintf("%s.%s.svc", name, c.namespace)
 	}
 	if len(service.Spec.Ports) > 0 {
 		port = service.Spec.Ports[0].Port
 	}
-	return &frontend{url: fmt.Sprintf("http://%s:%d", host, port), model: served}, nil
+	return &frontend{url: "http://" + net.JoinHostPort(host, strconv.Itoa(int(port))), model: served}, nil
 }
 
 // serves returns when the model is listed and answers. The error is a Failure where
