@@ -117,7 +117,7 @@ func (o *Objects) DefineDynamo(t testing.TB) {
 // control plane serves them: one that is established may be unknown for a moment.
 func (o *Objects) Define(t testing.TB, paths ...string) {
 	t.Helper()
-	var served []schema.GroupVersionResource
+	var served []schema.GroupVersionKind
 	for _, path := range paths {
 		data, err := os.ReadFile(path)
 		require.NoError(t, err)
@@ -128,26 +128,29 @@ func (o *Objects) Define(t testing.TB, paths ...string) {
 			unstructured.RemoveNestedField(d.Object, "status")
 			_, err := o.Apply(t.Context(), d, "e2e")
 			require.NoError(t, err, path)
-			served = append(served, resources(d)...)
+			served = append(served, kinds(d)...)
 		}
 	}
-	for _, resource := range served {
+	for _, kind := range served {
 		require.Eventually(t, func() bool {
-			_, err := o.client.Resource(resource).List(t.Context(), metav1.ListOptions{Limit: 1})
+			client, err := o.Of(kind, metav1.NamespaceAll)
+			if err == nil {
+				_, err = client.List(t.Context(), metav1.ListOptions{Limit: 1})
+			}
 			return err == nil
-		}, time.Minute, 50*time.Millisecond, "%s is not served", resource)
+		}, time.Minute, 50*time.Millisecond, "%s is not served", kind)
 	}
 }
 
-// resources are what a definition says is served.
-func resources(definition *unstructured.Unstructured) []schema.GroupVersionResource {
+// kinds are what a definition says is served.
+func kinds(definition *unstructured.Unstructured) []schema.GroupVersionKind {
 	group, _, _ := unstructured.NestedString(definition.Object, "spec", "group")
-	plural, _, _ := unstructured.NestedString(definition.Object, "spec", "names", "plural")
+	kind, _, _ := unstructured.NestedString(definition.Object, "spec", "names", "kind")
 	versions, _, _ := unstructured.NestedSlice(definition.Object, "spec", "versions")
-	var served []schema.GroupVersionResource
+	var served []schema.GroupVersionKind
 	for _, v := range versions {
 		if v := v.(map[string]any); v["served"] == true {
-			served = append(served, schema.GroupVersionResource{Group: group, Version: v["name"].(string), Resource: plural})
+			served = append(served, schema.GroupVersionKind{Group: group, Version: v["name"].(string), Kind: kind})
 		}
 	}
 	return served
