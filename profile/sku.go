@@ -53,6 +53,58 @@ func VRAMMiB(system string) (float64, bool) {
 	return 0, false
 }
 
+// products are the words of a GPU's product name that tell its gpuSku, in the order
+// of Dynamo's operator (internal/gpu/discovery.go), and those that AIConfigurator
+// knows beside.
+var products = []struct {
+	word  string
+	plain string // the SKU without a form factor in the name, or as PCIe card
+	sxm   string // as a module; the same where empty
+}{
+	{"GB300", "gb300", ""},
+	{"GB200", "gb200_sxm", ""},
+	{"GB10", "gb10", ""},
+	{"B300", "b300_sxm", ""},
+	{"B200", "b200_sxm", ""},
+	{"H200", "h200_sxm", ""},
+	{"H100", "h100_pcie", "h100_sxm"},
+	{"A100", "a100_pcie", "a100_sxm"},
+	{"A30", "a30", ""},
+	{"L40S", "l40s", ""},
+	{"L40", "l40", ""},
+	{"L4", "l4", ""},
+	{"V100", "v100_pcie", "v100_sxm"},
+	{"T4", "t4", ""},
+	{"MI300", "mi300", ""},
+	{"MI300X", "mi300", ""},
+	{"MI250", "mi200", ""},
+	{"MI250X", "mi200", ""},
+	{"MI200", "mi200", ""},
+}
+
+// SKUOf is the gpuSku of a GPU by its product name, as the label
+// nvidia.com/gpu.product has it (NVIDIA-H100-80GB-HBM3). It compares whole words,
+// so that a GH200 is no H200.
+func SKUOf(product string) (string, bool) {
+	words := strings.FieldsFunc(strings.ToUpper(product), func(r rune) bool { return r == '-' || r == '_' || r == ' ' })
+	module := slices.ContainsFunc(words, func(w string) bool {
+		return strings.HasPrefix(w, "SXM") || w == "HGX" || w == "DGX" || w == "HBM3"
+	})
+	for _, p := range products {
+		switch {
+		case !slices.Contains(words, p.word):
+		case module && p.sxm != "":
+			return p.sxm, true
+		default:
+			return p.plain, true
+		}
+	}
+	if strings.Contains(strings.Join(words, " "), "RTX PRO 6000 BLACKWELL SERVER") {
+		return "rtx_pro_6000_server", true
+	}
+	return "", false
+}
+
 // checkSKU reports an unknown GPU, and one that only AIConfigurator knows.
 func (d *decoder) checkSKU(path, sku string) {
 	g, ok := gpus[sku]

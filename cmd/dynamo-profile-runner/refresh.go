@@ -7,14 +7,12 @@ import (
 	"os/exec"
 	"path"
 	"strings"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/dynamo-cmp/dynamo-cmp/cache"
 )
@@ -24,10 +22,6 @@ var applicationResource = schema.GroupVersionResource{Group: "argoproj.io", Vers
 // hardRefresh is the annotation that has Argo CD render past its caches, once
 // (argo-cd, docs/user-guide/annotations-and-labels.md).
 const hardRefresh = `{"metadata":{"annotations":{"argocd.argoproj.io/refresh":"hard"}}}`
-
-// apiTimeout bounds each request, so that a cluster which is gone does not hold a
-// run whose results are stored.
-const apiTimeout = 30 * time.Second
 
 // refresher marks the Argo CD Applications that render a request, so that a result
 // which lands without a commit is seen. A nil one marks nothing.
@@ -46,15 +40,10 @@ func newRefresher(o runOptions) (*refresher, error) {
 	if o.store == "" {
 		return nil, &usageError{errors.New("--refresh-applications needs --store, which the plugin reads as well: a result in the repository itself reaches Argo CD by a commit")}
 	}
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
-		clientcmd.NewDefaultClientConfigLoadingRules(), nil).ClientConfig()
-	if clientcmd.IsEmptyConfig(err) {
-		return nil, &usageError{errors.New("--refresh-applications: this is no pod and there is no kubeconfig; to name one: KUBECONFIG=FILE")}
-	}
+	config, err := clusterConfig("", "")
 	if err != nil {
-		return nil, fmt.Errorf("--refresh-applications: finding a cluster: %w", err)
+		return nil, fmt.Errorf("--refresh-applications: %w", err)
 	}
-	config.Timeout = apiTimeout
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("--refresh-applications: %w", err)

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// apiTimeout bounds each request, so that a cluster which is gone does not hold a
+// run whose results are stored.
+const apiTimeout = 30 * time.Second
+
+// clusterConfig reaches the cluster of a kubeconfig and one of its contexts. Without
+// them it is the one that KUBECONFIG, the usual file, or the pod's own service
+// account names.
+func clusterConfig(kubeconfig, context string) (*rest.Config, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = kubeconfig
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
+		rules, &clientcmd.ConfigOverrides{CurrentContext: context}).ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return nil, &usageError{errors.New("this is no pod and there is no kubeconfig; to name one: KUBECONFIG=FILE")}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("finding a cluster: %w", err)
+	}
+	config.Timeout = apiTimeout
+	return config, nil
+}
