@@ -5,6 +5,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +18,8 @@ import (
 
 // TestOverrideCases merges each */override.yaml of the archives into the one
 // generated deployment of testdata/override_blueprint.yaml. want.yaml is what
-// comes out, want.warnings and want.err what is said.
+// comes out, want.warnings and want.err what is said. What v1beta1.yaml and
+// v1alpha1.yaml of one case say alike comes out as one document.
 func TestOverrideCases(t *testing.T) {
 	files, err := filepath.Glob("testdata/override_*.txtar")
 	require.NoError(t, err)
@@ -28,9 +30,14 @@ func TestOverrideCases(t *testing.T) {
 			require.NoError(t, err)
 			got := txtar.Archive{Comment: archive.Comment}
 			for _, f := range archive.Files {
-				if path.Base(f.Name) == "override.yaml" {
+				switch path.Base(f.Name) {
+				case "override.yaml", "v1beta1.yaml":
 					got.Files = append(got.Files, f)
 					got.Files = append(got.Files, overrideOutcome(t, path.Dir(f.Name), f.Data)...)
+				case "v1alpha1.yaml": // after v1beta1.yaml, whose outcome it shares
+					other := overrideOutcome(t, path.Dir(f.Name), f.Data)
+					require.Equal(t, got.Files[len(got.Files)-1:], other, f.Name)
+					got.Files = slices.Insert(got.Files, len(got.Files)-1, f)
 				}
 			}
 			if updating() {
