@@ -51,6 +51,7 @@ func generate(req *profile.Request, ans Answer, name, namespace string) (*assemb
 	a := &assembly{
 		req: req, ans: ans, pick: &ans.Result.Pick, engine: releaseOf(req).engine(ans.Result.Pick.Backend), name: name, namespace: namespace,
 	}
+	a.adviseRelease()
 	if req.Spec.Features.Mocker {
 		if err := a.mock(); err != nil {
 			return a, nil, err

@@ -47,12 +47,39 @@ func releaseNamed(version string) release {
 	return found
 }
 
-// releaseOf is what a request is rendered for.
+// releaseOf is what a request is rendered for: the version that a config names, or
+// else that of its images.
 func releaseOf(req *profile.Request) release {
-	if req.Config == nil {
-		return releaseNamed("")
+	if named := namedVersion(req); named != "" {
+		return releaseNamed(named)
 	}
-	return releaseNamed(req.Config.DynamoVersion)
+	_, version := imageVersion(req)
+	return releaseNamed(minorOf(version))
+}
+
+// namedVersion is the version that a config names; empty where none does.
+func namedVersion(req *profile.Request) string {
+	if req.Config == nil {
+		return ""
+	}
+	return req.Config.DynamoVersion
+}
+
+// imageVersion is the version of Dynamo in a request's images, and the field that
+// says so.
+func imageVersion(req *profile.Request) (path, version string) {
+	if version = req.Spec.RuntimeVersionOverride; version != "" {
+		return "spec.runtimeVersionOverride", version
+	}
+	image := req.Spec.Image
+	_, tag, _ := strings.Cut(image[strings.LastIndex(image, "/")+1:], ":")
+	return "spec.image", strings.TrimLeft(tag, "vV")
+}
+
+// minorOf is 1.5 of 1.5.1.
+func minorOf(version string) string {
+	parts := strings.SplitN(version, ".", 3)
+	return strings.Join(parts[:min(2, len(parts))], ".")
 }
 
 // versions are those that a DynamoCMPConfig may name.
@@ -91,12 +118,15 @@ func (r release) connector(role profile.RoleName) string {
 	return `{"kv_connector":"NixlConnector","kv_role":"` + side + `"}`
 }
 
-// checkRelease refuses what the release that a config names does not have.
+// checkRelease refuses what the release of a request does not have.
 func checkRelease(req *profile.Request) profile.Problems {
-	if req.Config == nil || req.Config.DynamoVersion == "" {
-		return nil
-	}
 	r, spec := releaseOf(req), &req.Spec
+	path, version := imageVersion(req)
+	named := namedVersion(req)
+	reason, remedy := fmt.Sprintf("which %s is", path), fmt.Sprintf("take images of Dynamo %s", defaultRelease)
+	if named != "" {
+		reason, remedy = fmt.Sprintf("which %s names", req.Config.File), fmt.Sprintf("set dynamoVersion %q", defaultRelease)
+	}
 	var problems profile.Problems
 	fault := func(path, format string, args ...any) {
 		problems = append(problems, req.Problem(path, fmt.Sprintf(format, args...)))
@@ -110,16 +140,20 @@ func checkRelease(req *profile.Request) profile.Problems {
 		{"mocker", spec.Features.Mocker, r.mocker},
 	} {
 		if f.used && !f.known {
-			fault("spec.features."+f.name, "is not rendered for Dynamo %s, which %s names; leave it out, or set dynamoVersion %q", r.version, req.Config.File, defaultRelease)
+			fault("spec.features."+f.name, "is not rendered for Dynamo %s, %s; leave it out, or %s", r.version, reason, remedy)
 		}
 	}
-	path, version := "spec.runtimeVersionOverride", spec.RuntimeVersionOverride
-	if version == "" {
-		_, tag, _ := strings.Cut(spec.Image[strings.LastIndex(spec.Image, "/")+1:], ":")
-		path, version = "spec.image", strings.TrimLeft(tag, "vV")
-	}
-	if !strings.HasPrefix(version, r.version+".") {
-		fault(path, "is Dynamo %s, and %s says %s; make them agree", version, req.Config.File, r.version)
+	if named != "" && minorOf(version) != named {
+		fault(path, "is Dynamo %s, and %s says %s; make them agree", version, req.Config.File, named)
 	}
 	return problems
+}
+
+// adviseRelease warns of images of a version that we know nothing of.
+func (a *assembly) adviseRelease() {
+	path, version := imageVersion(a.req)
+	if r := releaseOf(a.req); r.version != minorOf(version) {
+		a.warnings = append(a.warnings, a.req.Problem(path, fmt.Sprintf("is Dynamo %s, of which nothing is known here; rendered as for %s (known are %s)",
+			version, r.version, strings.Join(versions(), ", "))))
+	}
 }
