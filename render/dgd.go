@@ -139,6 +139,7 @@ func (a *assembly) materialize(dgd object) (object, error) {
 		return nil, err
 	}
 	a.clampContext(dgd)
+	a.adviseRouting(dgd)
 	if err := a.trustRemoteCode(dgd); err != nil {
 		return nil, err
 	}

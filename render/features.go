@@ -1,7 +1,9 @@
 package render
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dynamo-cmp/dynamo-cmp/planner"
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
@@ -31,6 +33,63 @@ func (a *assembly) routeByKV() {
 		}
 		main["args"] = list([]string(line))
 	}
+}
+
+// adviseRouting warns of a frontend that routes by KV without the engines saying
+// what they have: by default it expects their events, and overrides that switch it
+// on tend to forget them.
+func (a *assembly) adviseRouting(dgd object) {
+	spec := dgd["spec"].(object)
+	var silent []string
+	routes := false
+	for _, c := range componentsOf(dgd) {
+		line := lineOf(mainOf(c))
+		if c["type"] == "frontend" {
+			routes = routesByEvents(line, objects(mainOf(c)["env"]), objects(spec["env"]))
+		}
+	}
+	if !routes || a.req.Spec.Features.Mocker {
+		return
+	}
+	for _, c := range workersOf(dgd) {
+		if !publishes(lineOf(mainOf(c))) {
+			silent = append(silent, c["name"].(string))
+		}
+	}
+	if len(silent) > 0 {
+		a.warnings = append(a.warnings, a.req.Problem("spec.overrides.dgd", fmt.Sprintf("routes by KV events, and none come from %s; "+
+			"set spec.features.kvRouter.enabled to have them, or add --no-router-kv-events to the args of Frontend to route without",
+			strings.Join(silent, " and "))))
+	}
+}
+
+// routesByEvents is whether a frontend routes by what engines say they have cached.
+// A flag wins over the environment (dynamo/common/configuration, router_args.py).
+func routesByEvents(line commandLine, environments ...[]object) bool {
+	variable := func(name string) string {
+		for _, env := range environments {
+			for _, v := range env {
+				if value, _ := v["value"].(string); v["name"] == name {
+					return value
+				}
+			}
+		}
+		return ""
+	}
+	mode := variable("DYN_ROUTER_MODE")
+	if values, ok := line.values("--router-mode"); ok {
+		mode = strings.Join(values, " ")
+	}
+	_, guesses := line.values("--no-router-kv-events")
+	return mode == "kv" && !guesses && variable("DYN_ROUTER_USE_KV_EVENTS") != "false"
+}
+
+// publishes is whether an engine says what it has cached, in the words of any backend.
+func publishes(line commandLine) bool {
+	return slices.ContainsFunc([]string{"--kv-events-config", "--publish-kv-events", "--publish-events-and-metrics"}, func(flag string) bool {
+		_, ok := line.values(flag)
+		return ok
+	})
 }
 
 // addPlanner adds the planner's component and prepares the workers it scales
