@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -23,22 +24,30 @@ type loaded struct {
 	Error  string
 }
 
-// load gives every configuration to PlannerConfig of ai-dynamo 1.5.1.
-func load(t *testing.T, configs []string) []loaded {
+// dynamo runs testdata/load_config.py with the class of ai-dynamo 1.5.1.
+func dynamo(t *testing.T, input []byte, args ...string) []byte {
 	t.Helper()
 	python := os.Getenv("DYNAMO_CMP_PLANNER_PYTHON")
 	if python == "" {
 		t.Skip("DYNAMO_CMP_PLANNER_PYTHON names no Python with testdata/requirements-dynamo.txt")
 	}
-	cmd := exec.CommandContext(t.Context(), python, "testdata/load_config.py")
-	var in, stderr bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), python, append([]string{"testdata/load_config.py"}, args...)...)
+	var stderr bytes.Buffer
+	cmd.Stdin, cmd.Stderr = bytes.NewReader(input), &stderr
+	out, err := cmd.Output()
+	require.NoError(t, err, stderr.String())
+	return out
+}
+
+// load gives every configuration to PlannerConfig.
+func load(t *testing.T, configs []string) []loaded {
+	t.Helper()
+	var in bytes.Buffer
 	for _, config := range configs {
 		require.NoError(t, json.Compact(&in, []byte(config)))
 		in.WriteByte('\n')
 	}
-	cmd.Stdin, cmd.Stderr = &in, &stderr
-	out, err := cmd.Output()
-	require.NoError(t, err, stderr.String())
+	out := dynamo(t, in.Bytes())
 
 	var answers []loaded
 	scanner := bufio.NewScanner(bytes.NewReader(out))
@@ -50,6 +59,12 @@ func load(t *testing.T, configs []string) []loaded {
 	}
 	require.Len(t, answers, len(configs))
 	return answers
+}
+
+// TestDynamoFields holds the fields, their spellings and their order against the
+// class: what it gains with an upgrade is missed here first.
+func TestDynamoFields(t *testing.T) {
+	require.Equal(t, string(dynamo(t, nil, "fields")), strings.Join(planner.FieldLines(), "\n")+"\n")
 }
 
 // TestDynamoDefaults holds the recorded defaults, on which the goldens rest,

@@ -172,8 +172,8 @@ func registrationField() field {
 		textField("plugin_id", "").must(),
 		stageField(),
 		intField("priority", 0, nil).must(),
-		{name: "kwargs", kind: free},
 	}, pluginFields("ACCEPT_WHEN_IDLE")...)
+	inProcess = append(inProcess, field{name: "kwargs", kind: free})
 	return objectField("plugin_registration",
 		objectField("auth",
 			field{name: "trusted_sources", kind: list, enum: []string{"static_secret", "allow_unauthenticated"}},
