@@ -49,6 +49,8 @@ func badConfigs() []badConfig {
 			"15: prefill_min_endpoint: has no role in mode agg\n16: decode_min_endpoint: has no role in mode agg"},
 		{"a floor above the ceiling", "min_gpu_budget: 9\nmax_gpu_budget: 8", true,
 			"14: min_gpu_budget: must be at most max_gpu_budget, which is 8"},
+		{"more observations than are kept", "max_num_fpm_samples: 16\nload_min_observations: 17", true,
+			"15: load_min_observations: must be at most max_num_fpm_samples, which is 16: the planner keeps no more"},
 		{"no square", "fpm_sample_bucket_size: 15", false, "14: fpm_sample_bucket_size: must be a perfect square, not 15"},
 		{"no report interval", "report_interval_hours: 0", false, "14: report_interval_hours: must be greater than 0, not 0"},
 		{"power without a limit", "enable_power_awareness: true", false,

@@ -71,6 +71,10 @@ func (c *config) derive(req *profile.Request, res *profile.Result) (warnings, pr
 		warnings = append(warnings, req.Problem(c.path(sweeping),
 			"the result has no measured curves; the planner starts from its own estimates until it has observed traffic"))
 	}
+	if c.throughputScaling() && res.Confidence == profile.Naive {
+		warnings = append(warnings, req.Problem(c.path("optimization_target"),
+			"the result is a memory fit without tables; the planner does not scale until it has observed traffic"))
+	}
 	return warnings, problems
 }
 

@@ -74,12 +74,16 @@ func (c *config) configMaps(req *profile.Request, res *profile.Result, dgdName s
 		return nil, err
 	}
 	configuration, err := newConfigMap(dgdName, configPrefix, configPath, map[string]string{configFile: data})
-	if err != nil || !c.shipsCurves(req, res) {
-		return []ConfigMap{configuration}, err
-	}
-	curves, err := ProfileData(res.Curves, dgdName)
 	if err != nil {
-		return nil, err
+		return nil, profile.Problems{req.Problem(root, err.Error())}
+	}
+	if !c.shipsCurves(req, res) {
+		return []ConfigMap{configuration}, nil
+	}
+	curves, err := profileData(res.Curves, dgdName, c.samples())
+	if err != nil {
+		return nil, profile.Problems{req.Problem(c.path(sweeping),
+			err.Error()+"; to have the planner start from AIConfigurator's tables instead, set it to rapid")}
 	}
 	return []ConfigMap{configuration, curves}, nil
 }

@@ -107,3 +107,17 @@ func outcome(p *planner.Planner, early profile.Problems, err error) []txtar.File
 	}
 	return files
 }
+
+// The API server takes a mebibyte of data in a ConfigMap.
+func TestConfigMapIsBounded(t *testing.T) {
+	res := &profile.Result{Pick: profile.Pick{Mode: profile.Aggregated, Backend: profile.BackendVLLM,
+		Roles: []profile.Role{{Name: profile.RoleWorker, GPUsPerEngine: 1}}}}
+	plugin := func(length int) *profile.Request {
+		return request(t, "plugin_registration:\n  in_process_plugins:\n"+
+			"  - {module: m, class: C, plugin_id: p, plugin_type: propose, priority: 1, kwargs: {a: "+strings.Repeat("x", length)+"}}")
+	}
+	_, err := planner.Build(plugin(1<<20-1000), res, "demo-dgd")
+	require.NoError(t, err)
+	_, err = planner.Build(plugin(1<<20), res, "demo-dgd")
+	require.ErrorContains(t, err, "bytes are more than a ConfigMap holds, which is 1048576")
+}

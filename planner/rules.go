@@ -54,6 +54,11 @@ func endpointRules() []rule {
 			low, high := c.number("min_gpu_budget"), c.number("max_gpu_budget")
 			return when(c.isSet("max_gpu_budget") && high >= 0 && low > high, "must be at most max_gpu_budget, which is %v", high)
 		}},
+		{"load_min_observations", []string{"max_num_fpm_samples"}, func(c *config) string {
+			most := c.number("max_num_fpm_samples")
+			return when(c.number("load_min_observations") > most,
+				"must be at most max_num_fpm_samples, which is %v: the planner keeps no more", most)
+		}},
 		{"fpm_sample_bucket_size", nil, func(c *config) string {
 			n := c.number("fpm_sample_bucket_size")
 			side := math.Round(math.Sqrt(n))

@@ -85,9 +85,9 @@ func (d *decoder) advisePlanner(s *Spec) {
 	target := s.Features.optimizationTarget()
 	switch {
 	case target != "sla" && s.SLA.wanted():
-		d.warn("spec.sla", "shapes the pick alone: a planner with optimization_target %s scales without it", target)
+		d.warn("spec.sla", "shapes the pick alone: a planner with optimization_target %s scales without it; to scale by it too, set features.planner.optimization_target: sla", target)
 	case target == "sla" && s.SLA.E2ELatencyMillis != nil:
-		d.warn("spec.sla.e2eLatency", "shapes the pick alone: the planner scales by its own ttft_ms and itl_ms")
+		d.warn("spec.sla.e2eLatency", "shapes the pick alone: the planner scales by its own ttft_ms and itl_ms; set both in features.planner")
 	}
 }
 
