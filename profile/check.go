@@ -17,8 +17,8 @@ func (r *Result) check() error {
 	if !slices.Contains(Confidences(), r.Confidence) {
 		return fmt.Errorf("unknown confidence %q", r.Confidence)
 	}
-	if r.SLA.Met && !r.SLA.Verified {
-		return errors.New("an unverified SLA cannot be met")
+	if err := r.checkConfidence(); err != nil {
+		return err
 	}
 	if err := r.Pick.check(); err != nil {
 		return fmt.Errorf("pick: %w", err)
@@ -32,6 +32,27 @@ func (r *Result) check() error {
 		if err := r.Curves.check(); err != nil {
 			return fmt.Errorf("curves: %w", err)
 		}
+	}
+	return nil
+}
+
+// checkConfidence holds that a result claims no more than its origin supports.
+func (r *Result) checkConfidence() error {
+	const measures = "aiperf"
+	sla := r.SLA
+	switch {
+	case r.Confidence == Naive && sla.Verified:
+		return errors.New("a naive result predicts nothing, so it cannot verify the SLA")
+	case r.Confidence == Naive && (r.Pick.Expected != nil || r.Curves != nil):
+		return errors.New("a naive result predicts nothing, so it has no expected metrics and no curves")
+	case sla.Met && !sla.Verified:
+		return errors.New("an unverified SLA cannot be met")
+	case !sla.Verified && (sla.TTFTMarginMillis != nil || sla.ITLMarginMillis != nil || sla.E2ELatencyMarginMillis != nil):
+		return errors.New("an unverified SLA has no margins")
+	case r.Confidence == Measured && r.Inputs.Strategy != StrategyThorough:
+		return fmt.Errorf("strategy %s measures nothing, so the result cannot be measured", r.Inputs.Strategy)
+	case r.Provenance.Tool != "" && (r.Provenance.Tool == measures) != (r.Confidence == Measured):
+		return fmt.Errorf("confidence %s contradicts tool %q: %s alone measures", r.Confidence, r.Provenance.Tool, measures)
 	}
 	return nil
 }

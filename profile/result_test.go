@@ -30,6 +30,15 @@ func TestResultChecks(t *testing.T) {
 		{"inputs of another schema", func(r *Result) { r.Inputs.Schema = 9 }, "inputs have schema 9"},
 		{"an unknown confidence", func(r *Result) { r.Confidence = "sure" }, `unknown confidence "sure"`},
 		{"an unverified result says the SLA is met", func(r *Result) { r.SLA.Verified = false }, "an unverified SLA cannot be met"},
+		{"a naive result that verifies", func(r *Result) { r.Confidence = Naive }, "a naive result predicts nothing, so it cannot verify the SLA"},
+		{"a naive result that predicts", func(r *Result) { r.Confidence, r.SLA = Naive, SLAOutcome{} }, "a naive result predicts nothing, so it has no expected metrics"},
+		{"margins without a prediction", func(r *Result) { r.SLA.Verified, r.SLA.Met = false, false }, "an unverified SLA has no margins"},
+		{"measured by a simulator", func(r *Result) { r.Confidence = Measured }, `confidence measured contradicts tool "aiconfigurator": aiperf alone measures`},
+		{"simulated by a benchmark", func(r *Result) { r.Provenance.Tool = "aiperf" }, `confidence simulated contradicts tool "aiperf": aiperf alone measures`},
+		{"measured in rapid", func(r *Result) {
+			r.Confidence, r.Provenance.Tool, r.Inputs.Strategy = Measured, "aiperf", StrategyRapid
+		},
+			"strategy rapid measures nothing, so the result cannot be measured"},
 		{"an unknown mode", func(r *Result) { r.Pick.Mode = "both" }, `pick: unknown mode "both"`},
 		{"backend auto picked", func(r *Result) { r.Pick.Backend = BackendAuto }, `pick: unknown backend "auto"`},
 		{"no system", func(r *Result) { r.Pick.System = "" }, "pick: no system"},
