@@ -20,6 +20,9 @@ func (a *assembly) workload(dgd object) ([]object, error) {
 	if config == nil {
 		return nil, nil
 	}
+	if err := a.checkAccess(dgd); err != nil {
+		return nil, err
+	}
 	objs, err := a.modelCache()
 	if err != nil {
 		return nil, err

@@ -42,6 +42,40 @@ func (a *assembly) modelCache() ([]object, error) {
 	return objs, nil
 }
 
+// checkAccess refuses claims that the pods of the deployment cannot mount together,
+// as they start: a node or a pod has the volume, and the others wait for ever.
+func (a *assembly) checkAccess(dgd object) error {
+	config := a.req.Config
+	var problems profile.Problems
+	check := func(path string, claim *profile.Claim, users []object) {
+		pods, gpus := 0, 0
+		for _, c := range users {
+			n, _ := gpusOf(c)
+			multinode, _ := c["multinode"].(object)
+			pods, gpus = pods+count(c["replicas"])*count(multinode["nodeCount"]), gpus+n
+		}
+		nodes := (gpus + a.req.Spec.Hardware.GPUsPerNode - 1) / a.req.Spec.Hardware.GPUsPerNode
+		what := fmt.Sprintf("%d nodes", nodes)
+		if claim.AccessMode == "ReadWriteOncePod" {
+			what = fmt.Sprintf("%d pods", pods)
+		}
+		if claim.AccessMode == "ReadWriteOnce" && nodes > 1 || claim.AccessMode == "ReadWriteOncePod" && pods > 1 {
+			problems = append(problems, config.Problem(path+".accessMode", fmt.Sprintf("is %s, and %s needs the claim on %s at once; set ReadWriteMany",
+				claim.AccessMode, a.req.Name, what)))
+		}
+	}
+	if cache := a.req.Spec.ModelCache; cache != nil && config.ModelCache != nil && !a.req.Spec.Features.Mocker {
+		check("spec.modelCache", config.ModelCache, componentsOf(dgd))
+	}
+	if claim := config.CompilationCache; claim != nil && a.pick.Backend == profile.BackendTRTLLM {
+		check("spec.compilationCache", claim, workersOf(dgd))
+	}
+	if len(problems) > 0 {
+		return problems
+	}
+	return nil
+}
+
 func (a *assembly) download(cache *profile.ModelCache, d *profile.Download) (object, error) {
 	if model := a.req.Spec.Model; strings.Count(model, "/") > 1 || strings.ContainsAny(model[:1], "/.~") {
 		return nil, a.problem("spec.model", "%q is no Hugging Face id, and %s has it downloaded; leave download out there", model, a.req.Config.File)
