@@ -58,13 +58,13 @@ func (a *assembly) annotations() object {
 // topology is that of the pick, which the mocker only plays.
 func (a *assembly) topology() string {
 	if a.req.Spec.Features.Mocker {
-		return "mocker of " + topology(a.pick)
+		return "mocker of " + Topology(a.pick)
 	}
-	return topology(a.pick)
+	return Topology(a.pick)
 }
 
-// topology reads like "disagg: 1 prefill (tp8) + 1 decode (tp4), 12 GPUs".
-func topology(p *profile.Pick) string {
+// Topology reads like "disagg: 1 prefill (tp8) + 1 decode (tp4), 12 GPUs".
+func Topology(p *profile.Pick) string {
 	var roles []string
 	for _, r := range p.Roles {
 		roles = append(roles, fmt.Sprintf("%d %s (%s)", r.Replicas, r.Name, parallelism(r.Parallelism)))

@@ -89,7 +89,7 @@ wrong.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &codedError{exitInput, fmt.Errorf("%w; to see the flags: %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newGenerateCommand(), newParametersCommand(), newDiscoverCommand(), newRenderCommand(), newFnCommand(), newDoctorCommand())
+	root.AddCommand(newGenerateCommand(), newParametersCommand(), newDiscoverCommand(), newRenderCommand(), newFnCommand(), newDoctorCommand(), newExplainCommand())
 	return root
 }
 
