@@ -8,6 +8,7 @@
 package planner
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -80,12 +81,30 @@ func (c *config) configMaps(req *profile.Request, res *profile.Result, dgdName s
 	if !c.shipsCurves(req, res) {
 		return []ConfigMap{configuration}, nil
 	}
-	curves, err := profileData(res.Curves, dgdName, c.samples())
+	curves, err := ProfileData(res.Curves, dgdName)
+	if err == nil {
+		err = c.checkSamples(res.Curves)
+	}
 	if err != nil {
 		return nil, profile.Problems{req.Problem(c.path(sweeping),
 			err.Error()+"; to have the planner start from AIConfigurator's tables instead, set it to rapid")}
 	}
 	return []ConfigMap{configuration, curves}, nil
+}
+
+// checkSamples holds curves against the sample counts that the author may have set:
+// with fewer the planner is not ready, of more it keeps the last ones.
+func (c *config) checkSamples(curves *profile.Curves) error {
+	const least, most = "load_min_observations", "max_num_fpm_samples"
+	for _, curve := range []struct {
+		name   string
+		points int
+	}{{"prefill", len(curves.Prefill.ISL)}, {"decode", len(curves.Decode.KVUsage)}} {
+		if n := float64(curve.points); n < c.number(least) || n > c.number(most) {
+			return fmt.Errorf("checking %s curve: has %d points, %s is %v and %s is %v", curve.name, curve.points, least, c.number(least), most, c.number(most))
+		}
+	}
+	return nil
 }
 
 // scaledRoles are the roles that get a scaling adapter. An aggregated worker is
