@@ -17,7 +17,7 @@ ARGOCD     := $(TOOLS)/argocd-v2.14.21-static
 REDIS      := $(TOOLS)/redis-6.2
 RENDERS    := $(CURDIR)/dist/renders
 
-# Dynamo's own classes, which judge what we write for them.
+# Dynamo's own classes and mocker, which judge what we write for them.
 DYNAMO_REQS := planner/testdata/requirements-dynamo.txt
 DYNAMO_VENV := $(TOOLS)/dynamo-$(shell cksum < $(DYNAMO_REQS) | cut -d' ' -f1)
 
@@ -48,7 +48,7 @@ venv: ## AIConfigurator from its hash-checked pins, into .venv/
 	fi
 
 test: venv $(DYNAMO_VENV)/complete $(AIPERF_VENV)/complete lint ## vet, format, unit and golden tests
-	DYNAMO_CMP_GOLDENS=1 DYNAMO_CMP_PLANNER_PYTHON=$(DYNAMO_VENV)/bin/python DYNAMO_CMP_AIPERF_PYTHON=$(AIPERF_VENV)/bin/python \
+	DYNAMO_CMP_GOLDENS=1 DYNAMO_CMP_DYNAMO=$(DYNAMO_VENV)/bin/python DYNAMO_CMP_AIPERF_PYTHON=$(AIPERF_VENV)/bin/python \
 		go test -timeout 45m ./...
 
 $(DYNAMO_VENV)/complete:

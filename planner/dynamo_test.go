@@ -27,9 +27,9 @@ type loaded struct {
 // dynamo runs testdata/load_config.py with the class of ai-dynamo 1.5.1.
 func dynamo(t *testing.T, input []byte, args ...string) []byte {
 	t.Helper()
-	python := os.Getenv("DYNAMO_CMP_PLANNER_PYTHON")
+	python := os.Getenv("DYNAMO_CMP_DYNAMO")
 	if python == "" {
-		t.Skip("DYNAMO_CMP_PLANNER_PYTHON names no Python with testdata/requirements-dynamo.txt")
+		t.Skip("DYNAMO_CMP_DYNAMO names no Python with testdata/requirements-dynamo.txt")
 	}
 	cmd := exec.CommandContext(t.Context(), python, append([]string{"testdata/load_config.py"}, args...)...)
 	var stderr bytes.Buffer
