@@ -27,7 +27,7 @@ AIPERF_REQS := profile/thorough/requirements.txt
 AIPERF_VENV := $(TOOLS)/aiperf-$(shell cksum < $(AIPERF_REQS) | cut -d' ' -f1)
 
 .DEFAULT_GOAL := build
-.PHONY: help build venv test e2e e2e-argocd e2e-apiserver e2e-images images lint bench update demo clean
+.PHONY: help build venv test e2e e2e-argocd e2e-apiserver e2e-thorough e2e-images images lint bench update demo clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -61,18 +61,21 @@ $(AIPERF_VENV)/complete:
 	$(AIPERF_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(AIPERF_REQS)
 	touch $@
 
-e2e: e2e-argocd e2e-apiserver e2e-images ## the real servers, built once from their Go modules
+e2e: e2e-argocd e2e-apiserver e2e-thorough e2e-images ## the real servers, built once from their Go modules
 
 E2E := cd e2e && DYNAMO_CMP_TOOLS=$(KUBERNETES):$(ARGOCD):$(REDIS) DYNAMO_CMP_PYTHON=$(CURDIR)/$(VENV)/bin/python \
-	DYNAMO_CMP_RENDERS=$(RENDERS) go test -count=1 -timeout 30m
+	DYNAMO_CMP_DYNAMO=$(DYNAMO_VENV)/bin/python DYNAMO_CMP_AIPERF_PYTHON=$(AIPERF_VENV)/bin/python DYNAMO_CMP_RENDERS=$(RENDERS) go test -count=1 -timeout 30m
 
 e2e-argocd: venv $(KUBERNETES)/complete $(ARGOCD)/argocd $(REDIS)/redis-server ## the plugin under the real Argo CD and kube-apiserver
-	$(E2E) -skip TestAPIServer ./...
+	$(E2E) -skip 'TestAPIServer|TestOperator' ./...
 
 e2e-apiserver: venv $(KUBERNETES)/complete ## every render against the real kube-apiserver with Dynamo's definitions
 	rm -rf $(RENDERS) && mkdir -p $(RENDERS)
 	DYNAMO_CMP_GOLDENS=1 DYNAMO_CMP_RENDERS=$(RENDERS) go test -count=1 -timeout 45m ./cmd/dynamo-profile-runner -run TestGoldens
 	$(E2E) -run TestAPIServer .
+
+e2e-thorough: venv $(KUBERNETES)/complete $(DYNAMO_VENV)/complete $(AIPERF_VENV)/complete ## thorough searches on a real kube-apiserver, Dynamo's mocker and AIPerf
+	$(E2E) -run 'TestOperator|TestThorough' .
 
 e2e-images: venv $(AIPERF_VENV)/complete ## both images, unpacked and run
 	DYNAMO_CMP_IMAGES=1 DYNAMO_CMP_AIPERF_PYTHON=$(AIPERF_VENV)/bin/python go test -count=1 ./images

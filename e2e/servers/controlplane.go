@@ -18,7 +18,8 @@ import (
 const token = "e2e-administrator"
 
 // ControlPlane is etcd, kube-apiserver and kube-controller-manager on loopback.
-// There are no nodes: nothing runs a pod.
+// There are no nodes: nothing runs a pod. Services get addresses of loopback too
+// (127.96.0.0/16), at which a process can listen in the place of pods.
 type ControlPlane struct {
 	Config     *rest.Config // as a member of system:masters
 	Kubeconfig string       // the same in a file
@@ -67,7 +68,7 @@ func (c *ControlPlane) StartAPI(t testing.TB) {
 		"--etcd-servers", c.etcd, "--bind-address=127.0.0.1", "--secure-port", c.port,
 		"--tls-cert-file", c.file("server.crt"), "--tls-private-key-file", c.file("server.key"),
 		"--client-ca-file", c.file("ca.crt"), "--token-auth-file", c.file("tokens.csv"),
-		"--authorization-mode=RBAC", "--service-cluster-ip-range=10.96.0.0/24", "--allow-privileged=true",
+		"--authorization-mode=RBAC", "--service-cluster-ip-range=127.96.0.0/16", "--allow-privileged=true",
 		"--endpoint-reconciler-type=none", "--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-signing-key-file", c.file("accounts.key"), "--service-account-key-file", c.file("accounts.key"),
 	}, nil)

@@ -81,23 +81,8 @@ var parent = sync.OnceValue(func() chan<- func() {
 // the test. The end of its log is shown when the test fails.
 func Start(t testing.TB, binary string, args, env []string) *Process {
 	t.Helper()
-	log, err := os.CreateTemp(Dir(t), filepath.Base(binary))
+	p, err := start(Dir(t), binary, args, env)
 	require.NoError(t, err)
-	cmd := exec.Command(binary, args...)
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Dir(log.Name()), "TMPDIR=" + filepath.Dir(log.Name())}, env...)
-	cmd.Dir = filepath.Dir(log.Name())
-	cmd.Stdout, cmd.Stderr = log, log
-	// A test that dies takes its servers along.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	started := make(chan error)
-	parent() <- func() { started <- cmd.Start() }
-	require.NoError(t, <-started)
-	p := &Process{cmd: cmd, log: log.Name(), done: make(chan struct{})}
-	go func() {
-		_ = cmd.Wait()
-		log.Close()
-		close(p.done)
-	}()
 	t.Cleanup(func() {
 		p.Kill()
 		if t.Failed() {
@@ -105,6 +90,33 @@ func Start(t testing.TB, binary string, args, env []string) *Process {
 		}
 	})
 	return p
+}
+
+// start runs a server in a directory until it is killed or the test's process ends.
+func start(dir, binary string, args, env []string) (*Process, error) {
+	log, err := os.CreateTemp(dir, filepath.Base(binary))
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(binary, args...)
+	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir}, env...)
+	cmd.Dir = dir
+	cmd.Stdout, cmd.Stderr = log, log
+	// A test that dies takes its servers along.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	started := make(chan error)
+	parent() <- func() { started <- cmd.Start() }
+	if err := <-started; err != nil {
+		log.Close()
+		return nil, err
+	}
+	p := &Process{cmd: cmd, log: log.Name(), done: make(chan struct{})}
+	go func() {
+		_ = cmd.Wait()
+		log.Close()
+		close(p.done)
+	}()
+	return p, nil
 }
 
 // PID is the process's.
