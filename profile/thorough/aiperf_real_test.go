@@ -166,7 +166,7 @@ func TestRealAIPerf(t *testing.T) {
 			require.NotNil(t, m.CacheReadPercent)
 			require.InDelta(t, c.cached, *m.CacheReadPercent, 0)
 			require.Greater(t, m.ITLMillis, 0.9*millis(pace))
-			require.Less(t, m.ITLMillis, 3*millis(pace))
+			require.Less(t, m.ITLMillis, 10*millis(pace), "even on a busy machine")
 			least := millis(pace)
 			if c.cached == 0 {
 				least += millis(computing)

@@ -20,7 +20,7 @@ var (
 )
 
 // fakeAIPerf is a shell script in the place of AIPerf, with $out its artifact
-// directory, $recordings ours, and records for a deadline of a second.
+// directory and $recordings ours.
 func fakeAIPerf(t *testing.T, script string) *AIPerf {
 	t.Helper()
 	recordings, err := filepath.Abs("testdata/aiperf")
@@ -28,8 +28,12 @@ func fakeAIPerf(t *testing.T, script string) *AIPerf {
 	path := filepath.Join(t.TempDir(), "aiperf")
 	head := "#!/bin/sh\nfor out; do :; done\nmkdir -p $out\nrecordings='" + recordings + "'\n"
 	require.NoError(t, os.WriteFile(path, []byte(head+script), 0o755))
-	quick := patience{total: 2 * time.Second, first: time.Second, next: time.Second, look: 10 * time.Millisecond}
-	return &AIPerf{Command: []string{path}, Dir: t.TempDir(), patience: func(Load) patience { return quick }}
+	return &AIPerf{Command: []string{path}, Dir: t.TempDir()}
+}
+
+// impatient waits a second for a record and two for the end.
+func impatient(Load) patience {
+	return patience{total: 2 * time.Second, first: time.Second, next: time.Second, look: 10 * time.Millisecond}
 }
 
 const copyDecode = `
@@ -57,6 +61,9 @@ func TestMeasure(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			a := fakeAIPerf(t, c.script)
+			if strings.HasPrefix(c.name, "hang") || c.name == "endless" {
+				a.patience = impatient
+			}
 			m, files, err := a.Measure(context.Background(), Target{}, tinyDecode)
 			left, e := os.ReadDir(a.Dir)
 			require.NoError(t, e)
@@ -108,7 +115,6 @@ func TestMeasureCancelled(t *testing.T) {
 			t.Parallel()
 			pids := filepath.Join(t.TempDir(), "pids")
 			a := fakeAIPerf(t, strings.ReplaceAll(c.script, "PIDS", pids))
-			a.patience = patienceFor
 			stop := errors.New("SIGTERM")
 			ctx, cancel := context.WithCancelCause(context.Background())
 			defer cancel(nil)
