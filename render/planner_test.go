@@ -19,9 +19,9 @@ import (
 // TestPlannersLoad gives Dynamo's own PlannerConfig every planner configuration of
 // the renders that this repository holds, and of the goldens that it renders.
 func TestPlannersLoad(t *testing.T) {
-	python := os.Getenv("DYNAMO_CMP_PLANNER_PYTHON")
+	python := os.Getenv("DYNAMO_CMP_DYNAMO")
 	if python == "" {
-		t.Skip("DYNAMO_CMP_PLANNER_PYTHON names no Python with planner/testdata/requirements-dynamo.txt")
+		t.Skip("DYNAMO_CMP_DYNAMO names no Python with planner/testdata/requirements-dynamo.txt")
 	}
 	var names []string
 	var in bytes.Buffer

@@ -15,18 +15,21 @@ const apiTimeout = 30 * time.Second
 
 // clusterConfig reaches the cluster of a kubeconfig and one of its contexts. Without
 // them it is the one that KUBECONFIG, the usual file, or the pod's own service
-// account names.
-func clusterConfig(kubeconfig, context string) (*rest.Config, error) {
+// account names. namespace is the one that they name, or default.
+func clusterConfig(kubeconfig, context string) (config *rest.Config, namespace string, err error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = kubeconfig
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
-		rules, &clientcmd.ConfigOverrides{CurrentContext: context}).ClientConfig()
+	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: context})
+	config, err = loader.ClientConfig()
 	if clientcmd.IsEmptyConfig(err) {
-		return nil, &usageError{errors.New("this is no pod and there is no kubeconfig; to name one: KUBECONFIG=FILE")}
+		return nil, "", &usageError{errors.New("this is no pod and there is no kubeconfig; to name one: KUBECONFIG=FILE")}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("finding a cluster: %w", err)
+		return nil, "", fmt.Errorf("finding a cluster: %w", err)
+	}
+	if namespace, _, err = loader.Namespace(); err != nil {
+		return nil, "", fmt.Errorf("finding a namespace: %w", err)
 	}
 	config.Timeout = apiTimeout
-	return config, nil
+	return config, namespace, nil
 }

@@ -66,7 +66,7 @@ run this again when nodes come or go.`,
 
 // survey reads the cluster.
 func (o hardwareOptions) survey(ctx context.Context) (*survey, error) {
-	config, err := clusterConfig(o.kubeconfig, o.context)
+	config, _, err := clusterConfig(o.kubeconfig, o.context)
 	if err != nil {
 		return nil, err
 	}

@@ -40,7 +40,7 @@ func newRefresher(o runOptions) (*refresher, error) {
 	if o.store == "" {
 		return nil, &usageError{errors.New("--refresh-applications needs --store, which the plugin reads as well: a result in the repository itself reaches Argo CD by a commit")}
 	}
-	config, err := clusterConfig("", "")
+	config, _, err := clusterConfig("", "")
 	if err != nil {
 		return nil, fmt.Errorf("--refresh-applications: %w", err)
 	}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
-	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
 	"github.com/dynamo-cmp/dynamo-cmp/cache"
@@ -91,18 +90,13 @@ func newMeasurer(ctx context.Context, o thoroughOptions, r *rapid.Profiler, p *p
 // service account names.
 func openCluster(ctx context.Context, namespace string) (*thorough.Cluster, error) {
 	klog.SetLogger(logr.Discard()) // what matters is an error or progress of ours
-	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), nil)
-	config, err := loader.ClientConfig()
-	if clientcmd.IsEmptyConfig(err) {
-		return nil, errors.New("searchStrategy thorough deploys candidates on a cluster, and this is no pod and there is no kubeconfig; to name one: KUBECONFIG=FILE; for a simulated answer: spec.searchStrategy: rapid")
-	}
+	config, own, err := clusterConfig("", "")
 	if err != nil {
-		return nil, fmt.Errorf("finding a cluster: %w", err)
+		return nil, fmt.Errorf("searchStrategy thorough deploys candidates on a cluster: %w; for a simulated answer: spec.searchStrategy: rapid", err)
 	}
+	config.Timeout = 0 // it would end the watches
 	if namespace == "" {
-		if namespace, _, err = loader.Namespace(); err != nil {
-			return nil, fmt.Errorf("finding a namespace: %w", err)
-		}
+		namespace = own
 	}
 	pod := ""
 	if os.Getenv("KUBERNETES_SERVICE_HOST") != "" {

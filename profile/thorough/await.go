@@ -197,7 +197,7 @@ func reasonOf(dgd *unstructured.Unstructured) string {
 }
 
 func podScheduled(pod *corev1.Pod) bool {
-	return pod.Spec.NodeName != ""
+	return hasCondition(pod, corev1.PodScheduled)
 }
 
 func all[T any](items []T, is func(T) bool) bool {

@@ -104,38 +104,41 @@ func (c *Cluster) Close() {
 	c.view.stop()
 }
 
-// How an operation on the API server is tried again, and for how long: servers are
-// replaced in less.
+// How long one answer of the API server may take, how often an operation is tried, and
+// for how long: servers are replaced in less.
 const (
-	retryEvery = 2 * time.Second
-	retryFor   = 5 * time.Minute
+	callTimeout = 30 * time.Second
+	retryEvery  = 2 * time.Second
+	retryFor    = 5 * time.Minute
 )
 
-// transient reports whether an error of the API server may pass: anything that is
-// not its considered answer.
-func transient(err error) bool {
-	var status apierrors.APIStatus
-	if !errors.As(err, &status) {
-		return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
-	}
-	return apierrors.IsTooManyRequests(err) || apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) ||
-		apierrors.IsInternalError(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsUnauthorized(err)
-}
-
-// persist runs an idempotent operation until it gets an answer.
+// persist runs an idempotent operation until the API server has considered it.
 func persist(ctx context.Context, operation func(ctx context.Context) error) error {
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, retryEvery, retryFor, true, func(ctx context.Context) (bool, error) {
-		last = operation(ctx)
+		call, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		last = operation(call)
 		if last != nil && transient(last) {
 			return false, nil
 		}
 		return true, last
 	})
-	if wait.Interrupted(err) && last != nil {
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case wait.Interrupted(err):
 		return last
 	}
 	return err
+}
+
+// transient reports whether an error may pass: anything that is not a considered
+// answer of the API server.
+func transient(err error) bool {
+	var status apierrors.APIStatus
+	return !errors.As(err, &status) || apierrors.IsTooManyRequests(err) || apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) ||
+		apierrors.IsInternalError(err) || apierrors.IsServiceUnavailable(err) || apierrors.IsUnauthorized(err)
 }
 
 // keyLabel is a key as the value of a label.

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
 )
@@ -134,7 +136,23 @@ func TestNothingMeasured(t *testing.T) {
 	require.EqualError(t, err, "no decode engine could be measured:\n\tdecode tp1: out of memory: pod p\n\t\t2\n\t\t3\n\t\t4\n\t\t5\n\t\t6\n\tdecode tp2: takes 2 GPUs, more than the 1 that may be used")
 }
 
-func TestTransient(t *testing.T) {
-	require.True(t, transient(errors.New("connection refused")))
-	require.False(t, transient(context.Canceled))
+// An operation is tried again until there is a considered answer.
+func TestPersist(t *testing.T) {
+	calls := 0
+	err := persist(t.Context(), func(context.Context) error {
+		calls++
+		if calls == 1 {
+			return errors.New("connection refused")
+		}
+		return apierrors.NewNotFound(schema.GroupResource{Resource: "pods"}, "p")
+	})
+	require.True(t, apierrors.IsNotFound(err))
+	require.Equal(t, 2, calls)
+
+	ctx, cancel := context.WithCancelCause(t.Context())
+	err = persist(ctx, func(context.Context) error {
+		cancel(errLost)
+		return errors.New("connection refused")
+	})
+	require.ErrorIs(t, err, errLost)
 }
