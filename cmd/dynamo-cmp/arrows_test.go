@@ -14,12 +14,13 @@ const module = "github.com/dynamo-cmp/dynamo-cmp/"
 // change of design: it belongs in the commit that explains it.
 var arrows = map[string][]string{
 	"cmd/dynamo-cmp":            {"cache", "profile", "render"},
-	"cmd/dynamo-profile-runner": {"cache", "profile", "profile/rapid", "render"},
+	"cmd/dynamo-profile-runner": {"cache", "profile", "profile/rapid", "profile/thorough", "render"},
 	"render":                    {"planner", "profile"},
 	"render/rendertest":         {"profile"},
 	"planner":                   {"profile"},
 	"cache":                     {"profile"},
 	"profile/rapid":             {"profile"},
+	"profile/thorough":          {"profile"},
 	"profile":                   nil,
 	"images":                    nil, // builds the container images of both commands
 }
