@@ -32,14 +32,14 @@ type cluster struct {
 	*servers.Objects
 	core        kubernetes.Interface
 	deployments dynamic.ResourceInterface
-	kubeconfig  string
+	plane       *servers.ControlPlane
 }
 
 func startCluster(t *testing.T, config servers.OperatorConfig) *cluster {
 	t.Helper()
 	servers.DynamoPython(t)
 	plane := servers.StartControlPlane(t)
-	c := &cluster{Objects: plane.Objects(t), kubeconfig: plane.Kubeconfig}
+	c := &cluster{Objects: plane.Objects(t), plane: plane}
 	c.DefineDynamo(t)
 	_, err := c.Apply(t.Context(), &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "profiling"}}}, "e2e")

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -45,12 +46,34 @@ func newNight(t *testing.T, config servers.OperatorConfig) *night {
 	}
 	c := startCluster(t, config)
 	n := &night{cluster: c, dir: t.TempDir()}
-	require.NoError(t, os.MkdirAll(filepath.Join(n.dir, "apps/qwen"), 0o755))
-	require.NoError(t, os.WriteFile(filepath.Join(n.dir, "apps/qwen/dgdr.yaml"), []byte(thoroughRequest), 0o644))
-	n.env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig, "HF_HUB_CACHE="+c.Hub.Dir, "HF_HUB_OFFLINE=1")
+	n.write(t, thoroughRequest)
+	n.env = append(os.Environ(), "KUBECONFIG="+c.plane.Kubeconfig, "HF_HUB_CACHE="+c.Hub.Dir, "HF_HUB_OFFLINE=1")
 	n.args = []string{"run", "apps", "--namespace", "profiling", "--aiperf", filepath.Join(filepath.Dir(aiperf), "aiperf"),
 		"--store", "oci-layout:" + filepath.Join(n.dir, "store"), "--lease-duration", "15s", "--decode-points", "2", "--output", "json"}
 	return n
+}
+
+// write makes the repository.
+func (n *night) write(t *testing.T, dgdr string) {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Join(n.dir, "apps/qwen"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(n.dir, "apps/qwen/dgdr.yaml"), []byte(dgdr), 0o644))
+}
+
+// start starts a run, and returns what it says meanwhile.
+func (n *night) start(t *testing.T, cmd *exec.Cmd) *saying {
+	t.Helper()
+	said := &saying{}
+	cmd.Stderr = said
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() { cmd.Process.Kill() })
+	return said
+}
+
+// await waits until a run has said something.
+func (n *night) await(t *testing.T, said *saying, words string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return strings.Contains(said.String(), words) }, 3*time.Minute, 50*time.Millisecond, "%q in:\n%s", words, said)
 }
 
 // command is a run of the runner with more arguments.

@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -80,7 +82,8 @@ func (s *sweep) recall(ctx context.Context, j *job) error {
 	return nil
 }
 
-// keep puts a record into the journal, through outages of the store.
+// keep puts an entry into the journal, through outages of the store. A full disk is
+// none.
 func (s *sweep) keep(ctx context.Context, j *job) error {
 	data, err := json.MarshalIndent(j.entry, "", "  ")
 	if err != nil {
@@ -89,6 +92,10 @@ func (s *sweep) keep(ctx context.Context, j *job) error {
 	var last error
 	err = wait.PollUntilContextTimeout(ctx, 5*time.Second, retryFor, true, func(ctx context.Context) (bool, error) {
 		last = s.options.Journal.Save(ctx, j.id, data, j.entry.files)
+		var disk *fs.PathError
+		if errors.As(last, &disk) {
+			return false, last
+		}
 		if last != nil {
 			s.say(j, "cannot keep the measurement, tries again: "+last.Error())
 		}

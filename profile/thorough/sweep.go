@@ -198,7 +198,11 @@ func (s *sweep) run(ctx context.Context, j *job) (err error) {
 	}
 	j.entry.GPUSeconds = time.Since(j.times.start).Seconds() * float64(j.engine.GPUsPerEngine)
 	s.learn(j)
-	return s.keep(ctx, j)
+	if err := s.keep(ctx, j); err != nil {
+		return err
+	}
+	s.say(j, "is done, and kept")
+	return nil
 }
 
 // remove deletes a candidate, and awaits the end of its pods where the sweep goes on.

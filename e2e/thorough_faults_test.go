@@ -1,0 +1,316 @@
+package e2e
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/stretchr/testify/require"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/dynamo-cmp/dynamo-cmp/e2e/servers"
+)
+
+// nights are thorough requests on one cluster, each with a key of its own.
+type nights struct {
+	*cluster
+	env   []string
+	asked int
+	fault atomic.Value // func(engine string) servers.Fault
+}
+
+func newNights(t *testing.T) *nights {
+	t.Helper()
+	ns := &nights{}
+	ns.healthy()
+	ns.cluster = startCluster(t, servers.OperatorConfig{Fault: func(dgd *unstructured.Unstructured) servers.Fault {
+		return ns.fault.Load().(func(string) servers.Fault)(engineOf(dgd))
+	}})
+	aiperf, err := filepath.Abs("testdata")
+	require.NoError(t, err)
+	ns.env = append(os.Environ(), "KUBECONFIG="+ns.plane.Kubeconfig, "HF_HUB_CACHE="+ns.Hub.Dir, "HF_HUB_OFFLINE=1",
+		"PATH="+aiperf+":"+os.Getenv("PATH"))
+	return ns
+}
+
+// engineOf names the engine of a candidate as the runner does: decode tp4.
+func engineOf(dgd *unstructured.Unstructured) string {
+	text := fmt.Sprint(dgd.Object["spec"])
+	role, tp := "decode", regexp.MustCompile(`--tensor-parallel-size (\d+)`).FindStringSubmatch(text)[1]
+	if strings.Contains(text, "--no-enable-prefix-caching") {
+		role = "prefill"
+	}
+	return role + " tp" + tp
+}
+
+func (ns *nights) healthy() {
+	ns.fault.Store(func(string) servers.Fault { return servers.NoFault })
+}
+
+// broken gives every candidate of these engines a fault until the test ends.
+func (ns *nights) broken(t *testing.T, fault servers.Fault, engines ...string) {
+	ns.fault.Store(func(engine string) servers.Fault {
+		for _, e := range engines {
+			if strings.HasPrefix(engine, e) {
+				return fault
+			}
+		}
+		return servers.NoFault
+	})
+	t.Cleanup(ns.healthy)
+}
+
+// night is a repository with a request that no other test asked.
+func (ns *nights) night(t *testing.T) *night {
+	t.Helper()
+	ns.asked++
+	n := &night{cluster: ns.cluster, dir: t.TempDir(), env: ns.env}
+	n.write(t, strings.Replace(thoroughRequest, "isl: 500", "isl: "+strconv.Itoa(500+ns.asked), 1))
+	n.args = []string{"run", "apps", "--namespace", "profiling", "--store", "oci-layout:" + filepath.Join(n.dir, "store"),
+		"--lease-duration", "6s", "--decode-points", "2", "--output", "json"}
+	t.Cleanup(func() { n.requireNothingLeft(t) })
+	return n
+}
+
+// states are what came of the trials, by engine.
+func (n *night) states(t *testing.T, digest string) map[string]string {
+	t.Helper()
+	states := map[string]string{}
+	for _, tr := range n.trials(t, digest) {
+		states[fmt.Sprintf("%s tp%d", tr.Role, tr.GPUs)] = strings.TrimSpace(tr.State + " " + regexp.MustCompile(`dpr-\w+-?[-\w]*`).ReplaceAllString(tr.Reason, "POD"))
+	}
+	return states
+}
+
+// TestThoroughFaults breaks what a night may break.
+func TestThoroughFaults(t *testing.T) {
+	ns := newNights(t)
+	for name, test := range map[string]func(*testing.T, *night){
+		"never ready": func(t *testing.T, n *night) {
+			ns.broken(t, servers.NeverReady, "decode tp4")
+			row, _ := n.run(t, "--ready-timeout", "30s")
+			require.Empty(t, row.Error)
+			states := n.states(t, row.Digest)
+			require.Contains(t, states["decode tp4"], "failed never ready: not ready 30s after its pods had nodes")
+			require.Equal(t, "measured", states["decode tp2"])
+		},
+		"out of memory": func(t *testing.T, n *night) {
+			ns.broken(t, servers.OutOfMemory, "decode tp2")
+			row, said := n.run(t)
+			require.Empty(t, row.Error)
+			states := n.states(t, row.Digest)
+			require.Contains(t, states["decode tp2"], "failed out of memory: pod POD: OOMKilled")
+			require.Equal(t, "skipped tp2 ran out of memory on 2 GPUs", states["decode tp1"])
+			require.Equal(t, "measured", states["decode tp4"])
+			require.NotContains(t, said, "decode tp1 deploys")
+		},
+		"crash": func(t *testing.T, n *night) {
+			ns.broken(t, servers.CrashLoop, "prefill")
+			row, _ := n.run(t)
+			require.Contains(t, row.Error, "no prefill engine could be measured:\n\tprefill tp1: crash: pod")
+			again, said := n.run(t)
+			require.Contains(t, again.Error, "no prefill engine could be measured")
+			require.NotContains(t, said, "deploys", "a crash is not tried again")
+		},
+		"image pull": func(t *testing.T, n *night) {
+			ns.broken(t, servers.ImagePull, "prefill", "decode")
+			row, said := n.run(t, "--ready-timeout", "60s")
+			require.Contains(t, row.Error, "every candidate would fail like this: 0 of 6 candidates are done")
+			require.Contains(t, row.Error, "image pull: pod ")
+			require.NotContains(t, said, "tp1 deploys", "the run ends early")
+		},
+		"quota": func(t *testing.T, n *night) {
+			quota := &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Name: "gpus"}, Spec: corev1.ResourceQuotaSpec{
+				Hard: corev1.ResourceList{"requests.nvidia.com/gpu": resource.MustParse("2")}}}
+			_, err := n.core.CoreV1().ResourceQuotas("profiling").Create(t.Context(), quota, metav1.CreateOptions{})
+			require.NoError(t, err)
+			defer func() {
+				require.NoError(t, n.core.CoreV1().ResourceQuotas("profiling").Delete(t.Context(), "gpus", metav1.DeleteOptions{}))
+			}()
+			row, _ := n.run(t, "--schedule-timeout", "20s", "--max-gpus", "4")
+			require.Empty(t, row.Error)
+			states := n.states(t, row.Digest)
+			require.Contains(t, states["decode tp4"], "failed quota: ")
+			require.Contains(t, states["decode tp4"], "exceeded quota: gpus")
+			require.Equal(t, "measured", states["decode tp1"])
+		},
+		"no nodes": func(t *testing.T, n *night) {
+			ns.broken(t, servers.Unschedulable, "decode tp4")
+			row, _ := n.run(t, "--schedule-timeout", "10s")
+			require.Empty(t, row.Error)
+			require.Contains(t, n.states(t, row.Digest)["decode tp4"], "failed no capacity: pod POD: Unschedulable")
+		},
+		"budget": func(t *testing.T, n *night) {
+			row, _ := n.run(t, "--max-gpu-hours", "0.001")
+			require.Contains(t, row.Error, "--max-gpu-hours is used up (0.0")
+			require.Contains(t, row.Error, "candidates are done and kept; to go on with the rest: run again")
+		},
+		"deadline": func(t *testing.T, n *night) {
+			row, _ := n.run(t, "--deadline", "5s")
+			require.Contains(t, row.Error, "--deadline is over (5s)")
+		},
+		"a signal": func(t *testing.T, n *night) {
+			n.env = append(n.env, "FAKE_AIPERF_SECONDS=600")
+			cmd := n.command(t)
+			said := n.start(t, cmd)
+			n.await(t, said, " measures 1 of ")
+			stopped := time.Now()
+			require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+			require.Error(t, cmd.Wait())
+			require.Less(t, time.Since(stopped), 20*time.Second)
+		},
+		"two runners": func(t *testing.T, n *night) {
+			n.env = append(n.env, "FAKE_AIPERF_SECONDS=5")
+			first := n.command(t)
+			said := n.start(t, first)
+			n.await(t, said, " deploys")
+			second, saidToo := n.run(t)
+			require.Contains(t, second.Error, "another runner measures it")
+			require.NotContains(t, saidToo, "deploys")
+			require.NoError(t, first.Wait(), said)
+		},
+		"API server away": func(t *testing.T, n *night) {
+			n.args = append(n.args, "--lease-duration", "2m")
+			cmd := n.command(t)
+			said := n.start(t, cmd)
+			n.await(t, said, " deploys")
+			n.plane.StopAPI()
+			time.Sleep(30 * time.Second)
+			n.plane.StartAPI(t)
+			require.NoError(t, cmd.Wait(), said)
+			require.Equal(t, 6, strings.Count(said.String(), "is done, and kept"))
+		},
+		"registry away": func(t *testing.T, n *night) {
+			r := newOutage(t)
+			n.args = append(n.args, "--store", r.address+"/profiles")
+			cmd := n.command(t)
+			said := n.start(t, cmd)
+			n.await(t, said, " measures 1 of ")
+			r.away.Store(true)
+			n.await(t, said, "cannot keep the measurement, tries again")
+			time.Sleep(20 * time.Second)
+			r.away.Store(false)
+			require.NoError(t, cmd.Wait(), said)
+			require.Equal(t, 6, strings.Count(said.String(), "is done, and kept"))
+		},
+		"disk full": func(t *testing.T, n *night) {
+			// The limit of a file's size stands in for a full disk: a write beyond it fails.
+			cmd := n.command(t)
+			cmd.Args = append([]string{"sh", "-c", `ulimit -f 2; exec "$0" "$@"`}, cmd.Args...)
+			cmd.Path = "/bin/sh"
+			said := &saying{}
+			cmd.Stderr = said
+			require.Error(t, cmd.Run())
+			require.Contains(t, said.String(), "file too large")
+			row, _ := n.run(t)
+			require.Empty(t, row.Error, "nothing that was half written is in the way")
+		},
+	} {
+		t.Run(name, func(t *testing.T) { test(t, ns.night(t)) })
+	}
+}
+
+// TestThoroughKilled kills the runner at random moments: it always ends in the same
+// result, measures nothing twice that was kept, and leaves nothing.
+func TestThoroughKilled(t *testing.T) {
+	kills := 4
+	if os.Getenv("FULL") != "" {
+		kills = 20
+	}
+	ns := newNights(t)
+	ns.env = append(ns.env, "FAKE_AIPERF_SECONDS=1")
+	n := ns.night(t)
+	began := time.Now()
+	whole, _ := n.run(t)
+	took := time.Since(began)
+	require.Empty(t, whole.Error)
+
+	// The same request, in a store that knows nothing of it.
+	n.args = append(n.args, "--store", "oci-layout:"+filepath.Join(n.dir, "other"))
+	require.NoError(t, os.Remove(filepath.Join(n.dir, "apps/qwen/dynamo.lock")))
+	done := map[string]bool{}
+	for kill := range kills {
+		after := time.Duration(rand.Float64() * float64(took))
+		cmd := n.command(t)
+		said := n.start(t, cmd)
+		time.AfterFunc(after, func() { cmd.Process.Kill() })
+		err := cmd.Wait()
+		t.Logf("kill %d after %s: %v", kill+1, after.Round(time.Millisecond), err)
+		n.requireNoneAgain(t, done, said.String())
+		if err == nil {
+			break // it was done before
+		}
+	}
+	row, said := n.run(t)
+	require.Empty(t, row.Error)
+	n.requireNoneAgain(t, done, said)
+	require.Equal(t, whole.Digest, row.Digest)
+}
+
+// requireNoneAgain holds that a run did not deploy what is done, and notes what it did.
+func (n *night) requireNoneAgain(t *testing.T, done map[string]bool, said string) {
+	t.Helper()
+	for line := range strings.Lines(said) {
+		line = strings.TrimPrefix(strings.TrimSpace(line), "qwen: ")
+		if engine, ok := strings.CutSuffix(line, " deploys"); ok {
+			require.False(t, done[engine], "%s is measured again:\n%s", engine, said)
+		}
+		if engine, ok := strings.CutSuffix(line, " is done, and kept"); ok {
+			done[engine] = true
+		}
+	}
+}
+
+// saying is what a process says, while it runs.
+type saying struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *saying) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *saying) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
+// outage is a registry that can be away.
+type outage struct {
+	address string
+	away    atomic.Bool
+}
+
+func newOutage(t *testing.T) *outage {
+	t.Helper()
+	o, handler := &outage{}, registry.New()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if o.away.Load() {
+			http.Error(w, "away", http.StatusServiceUnavailable)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	o.address = strings.TrimPrefix(server.URL, "http://")
+	return o
+}
