@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -107,7 +108,7 @@ func (n *night) run(t *testing.T, args ...string) (row thoroughRow, said string)
 // requireNothingLeft holds that no candidate is left in the cluster.
 func (n *night) requireNothingLeft(t *testing.T) {
 	t.Helper()
-	list, err := n.deployments.List(t.Context(), metav1.ListOptions{})
+	list, err := n.deployments.List(context.Background(), metav1.ListOptions{}) // in a cleanup, too
 	require.NoError(t, err)
 	require.Empty(t, list.Items)
 }

@@ -69,6 +69,14 @@ func (r *Request) Inputs() Inputs {
 	return in
 }
 
+// Estimated is the request as a simulation may answer it in the meantime, where it
+// asks for a measurement.
+func (r *Request) Estimated() *Request {
+	estimated := *r
+	estimated.Spec.SearchStrategy = StrategyRapid
+	return &estimated
+}
+
 // needsCurves reports whether the planner or the mocker works from measured
 // curves. The mocker alone goes by the search (profiler/utils/profile_common.py).
 func (s *Spec) needsCurves() bool {

@@ -60,6 +60,8 @@ type Pick struct {
 	TotalGPUs      int      `json:"totalGpus"`          // of all replicas of all roles
 	Roles          []Role   `json:"roles"`              // worker, or prefill then decode
 	Expected       *Metrics `json:"expected,omitempty"` // nil when nothing was predicted
+	// Predicted is what AIConfigurator expects of a pick whose Expected is measured.
+	Predicted *Metrics `json:"predicted,omitempty"`
 }
 
 // Role is one pool of identical engines.

@@ -29,4 +29,14 @@ type Point struct {
 	TTFTMillis            float64 `json:"ttftMillis,omitempty"`
 	ITLMillis             float64 `json:"itlMillis,omitempty"`
 	TokensPerSecondPerGPU float64 `json:"tokensPerSecondPerGpu,omitempty"`
+	// Predicted is what AIConfigurator expects of the same engine and load; nil where
+	// its tables do not cover them.
+	Predicted *Prediction `json:"predicted,omitempty"`
+}
+
+// Prediction is the simulated counterpart of a Point.
+type Prediction struct {
+	TTFTMillis            float64 `json:"ttftMillis,omitempty"`
+	ITLMillis             float64 `json:"itlMillis,omitempty"`
+	TokensPerSecondPerGPU float64 `json:"tokensPerSecondPerGpu,omitempty"`
 }

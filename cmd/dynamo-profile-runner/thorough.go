@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -120,7 +121,7 @@ func (m *measurer) profile(ctx context.Context, req *profile.Request, store *cac
 		return nil, nil, err
 	}
 	p := thorough.New(thorough.Options{
-		Cluster: cluster, AIPerf: &thorough.AIPerf{Command: []string{o.aiperf}}, Journal: journal{store}, Engines: m.rapid.Engines,
+		Cluster: cluster, AIPerf: &thorough.AIPerf{Command: []string{o.aiperf}}, Journal: journal{store}, Engines: m.rapid.Engines, Predict: m.rapid.Predict,
 		Points: o.points, Timeouts: o.timeouts, MaxGPUs: o.maxGPUs, MaxGPUHours: o.maxGPUHours, Deadline: o.deadline,
 		Lease: o.lease, Identity: host + "_" + strconv.Itoa(os.Getpid()), Grace: o.grace, Replaces: string(replaces),
 		Progress: m.progress.step,
@@ -145,6 +146,25 @@ func (r *runner) measureOrSimulate(ctx context.Context, j job, store *cache.Stor
 		replaces = digest
 	}
 	return r.thorough.profile(ctx, j.req, store, replaces)
+}
+
+// estimates replaces requests that ask for a measurement, and have none, by those that
+// a simulation may answer in the meantime.
+func (r *runner) estimates(ctx context.Context, jobs []job) []job {
+	jobs = slices.Clone(jobs)
+	for i, j := range jobs {
+		if j.req == nil || j.req.Spec.SearchStrategy != profile.StrategyThorough {
+			continue
+		}
+		key := j.req.Inputs().Key()
+		if store, err := r.open(j); err == nil {
+			if _, _, err := stored(ctx, store, j, key); err == nil {
+				continue // measured
+			}
+		}
+		jobs[i].req, jobs[i].asked = j.req.Estimated(), key
+	}
+	return jobs
 }
 
 // journal keeps measurements in the store of the results.

@@ -36,6 +36,7 @@ def load_tool():
                 version=importlib.import_module("importlib.metadata").version(dist),
                 main=load(f"{cli}.main"),
                 api=load(f"{root}.generator.api"),
+                estimate=load(f"{cli}.api").cli_estimate,
                 bridge=load(f"{root}.generator.module_bridge"),
                 enumerate=load(f"{root}.generator.enumerate"),
                 naive=load(f"{root}.generator.naive"),
@@ -279,6 +280,36 @@ class Worker:
             "prefill": [self.engine(params, "prefill", one) for one in prefill],
             "decode": [self.engine(params, "decode", one) for one in decode],
         }
+
+    def predict(self, params):
+        """What engines are expected to do under single loads; None without a table for one."""
+        return [self.prediction(params, point) for point in params["points"]]
+
+    def prediction(self, params, point):
+        par, prefill = point["parallelism"], point["role"] == "prefill"
+        try:
+            row = self.tool.estimate(
+                params["path"],
+                params["system"],
+                mode="static_ctx" if prefill else "static_gen",
+                backend_name=params["backend"],
+                backend_version=self.version(params),
+                database_mode=params["database"].upper(),
+                isl=point["isl"],
+                osl=point["osl"],
+                batch_size=point["batch"],
+                tp_size=par["tp"],
+                pp_size=par["pp"],
+                attention_dp_size=par["dp"],
+                moe_tp_size=par["moeTp"],
+                moe_ep_size=par["moeEp"],
+            ).get()
+        except Exception as exc:  # the sweep was measured all the same
+            logging.getLogger(__name__).warning("predict: %s", exc)
+            return None
+        if prefill:
+            return {"ttft": plain(row["ttft"])}
+        return {"itl": plain(row["tpot"]), "throughput": plain(row["tokens/s/gpu"])}
 
     def engine(self, params, role, one):
         limits = {k: one.dgd_config[k] for k in ("max_batch_size", "max_num_tokens") if one.dgd_config[k]}

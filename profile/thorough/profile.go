@@ -16,7 +16,9 @@ type Options struct {
 	AIPerf  *AIPerf
 	Journal Journal
 	// Engines enumerates the candidates.
-	Engines  func(ctx context.Context, in profile.Inputs, modelDir string) (*profile.Engines, error)
+	Engines func(ctx context.Context, in profile.Inputs, modelDir string) (*profile.Engines, error)
+	// Predict adds predictions to the points of trials, where there are any.
+	Predict  func(ctx context.Context, in profile.Inputs, modelDir string, trials []profile.Trial) error
 	Points   Points
 	Timeouts Timeouts
 	// MaxGPUs is how many GPUs candidates may take at once; 0 for what the request has.
@@ -70,7 +72,7 @@ func (p *Profiler) Profile(ctx context.Context, in profile.Inputs, modelDir stri
 	if err != nil {
 		return nil, nil, err
 	}
-	s.deploy = deploy
+	s.deploy, s.modelDir = deploy, modelDir
 	ctx, release, err := s.options.Cluster.hold(ctx, s.key, s.options.Identity, s.options.Lease)
 	if err != nil {
 		return nil, nil, err
@@ -158,6 +160,9 @@ func (s *sweep) answer(ctx context.Context, jobs []*job, engines *profile.Engine
 	}
 	res, err := s.result(jobs, engines)
 	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.predict(ctx, res); err != nil {
 		return nil, nil, err
 	}
 	ran := jobs

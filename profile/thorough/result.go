@@ -1,6 +1,7 @@
 package thorough
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -42,6 +43,30 @@ func (s *sweep) result(jobs []*job, engines *profile.Engines) (*profile.Result, 
 		}
 	}
 	return res, nil
+}
+
+// predict adds what the simulation expects: of every point, and of the pick.
+func (s *sweep) predict(ctx context.Context, res *profile.Result) error {
+	if err := s.options.Predict(ctx, s.in, s.modelDir, res.Trials); err != nil {
+		return fmt.Errorf("predicting what was measured: %w", err)
+	}
+	prefill, decode := res.Pick.Role(profile.RolePrefill), res.Pick.Role(profile.RoleDecode)
+	p, d := PrefillPoint{Engine: *prefill}, DecodePoint{Engine: *decode, Concurrency: int(res.Pick.Expected.Concurrency)}
+	for _, t := range res.Trials {
+		for _, point := range t.Points {
+			switch {
+			case point.Predicted == nil:
+			case t.Role == profile.RolePrefill && t.Parallelism == prefill.Parallelism:
+				p.TTFTMillis = point.Predicted.TTFTMillis
+			case t.Role == profile.RoleDecode && t.Parallelism == decode.Parallelism && point.Concurrency == d.Concurrency:
+				d.ITLMillis, d.TokensPerSecondPerGPU = point.Predicted.ITLMillis, point.Predicted.TokensPerSecondPerGPU
+			}
+		}
+	}
+	if positive(p.TTFTMillis) && positive(d.ITLMillis) && positive(d.TokensPerSecondPerGPU) {
+		res.Pick.Predicted = newUnit(s.in, p, d).pick(s.in).Expected
+	}
+	return nil
 }
 
 // pointsOf are the measured points of both roles.

@@ -36,14 +36,15 @@ func (j *job) String() string {
 
 // sweep is the work on one key.
 type sweep struct {
-	options Options
-	in      profile.Inputs
-	key     profile.Key
-	deploy  Deployment
-	model   profile.Model
-	target  Target
-	say     func(*job, string)
-	meter   *meter
+	options  Options
+	in       profile.Inputs
+	modelDir string
+	key      profile.Key
+	deploy   Deployment
+	model    profile.Model
+	target   Target
+	say      func(*job, string)
+	meter    *meter
 
 	mu    sync.Mutex
 	tight map[profile.RoleName][]profile.Role // engines that ran out of memory
