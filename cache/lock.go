@@ -33,6 +33,10 @@ type LockEntry struct {
 	Result     Digest
 	Confidence profile.Confidence
 	Profiler   string // tool and version that made the result
+	// Estimate says that the result is a simulated one of a request that asks for a
+	// measurement: it renders until that lands, and has the key of the same request
+	// with searchStrategy rapid.
+	Estimate bool
 }
 
 // Entry returns the entry of the request of that name, if the lock has one.
@@ -116,7 +120,7 @@ func (d *lockDecoder) constant(fields map[string]*yaml.Node, field, want string,
 }
 
 func (d *lockDecoder) entry(item *yaml.Node, path string) LockEntry {
-	fields := d.mapping(item, path, entryFields()...)
+	fields := d.mapping(item, path, append(entryFields(), estimateField)...)
 	if fields == nil {
 		return LockEntry{}
 	}
@@ -130,10 +134,20 @@ func (d *lockDecoder) entry(item *yaml.Node, path string) LockEntry {
 		}
 		values = append(values, value)
 	}
-	return LockEntry{values[0], profile.Key(values[1]), Digest(values[2]), profile.Confidence(values[3]), values[4]}
+	e := LockEntry{values[0], profile.Key(values[1]), Digest(values[2]), profile.Confidence(values[3]), values[4], false}
+	if n := fields[estimateField]; n != nil {
+		e.Estimate = n.ShortTag() == "!!bool" && n.Value == "true"
+		if !e.Estimate {
+			d.problem(n, path+"."+estimateField, "is true or absent")
+		}
+	}
+	return e
 }
 
-// entryFields is the order of an entry's fields in the file.
+// estimateField is the one that an entry may be without.
+const estimateField = "estimate"
+
+// entryFields are those that every entry has, in their order in the file.
 func entryFields() []string {
 	return []string{"name", "key", "result", "confidence", "profiler"}
 }

@@ -113,6 +113,7 @@ func editLock(list *yaml.Node, entries []LockEntry) {
 				n.Value, n.Tag, n.Style = e.values()[k], "!!str", 0
 			}
 		}
+		setEstimate(list.Content[i], e.Estimate)
 	}
 	list.Style = 0 // "[]" of an empty list would put every entry on one line
 	slices.SortStableFunc(list.Content, func(a, b *yaml.Node) int {
@@ -140,7 +141,22 @@ func newEntry(e LockEntry) *yaml.Node {
 			&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: field},
 			&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: e.values()[i]})
 	}
+	setEstimate(n, e.Estimate)
 	return n
+}
+
+// setEstimate makes an entry an estimate, or none.
+func setEstimate(entry *yaml.Node, estimate bool) {
+	have := mapValue(entry, estimateField) != nil
+	switch {
+	case estimate && !have:
+		entry.Content = append(entry.Content,
+			&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: estimateField},
+			&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "true"})
+	case have && !estimate:
+		i := slices.IndexFunc(entry.Content, func(n *yaml.Node) bool { return n.Value == estimateField })
+		entry.Content = slices.Delete(entry.Content, i, i+2)
+	}
 }
 
 // mapValue returns the value of a field of a mapping, nil when it has none.

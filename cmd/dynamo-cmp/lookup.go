@@ -54,7 +54,7 @@ func readLock(tree *render.Tree, dir string) (*cache.Lock, error) {
 }
 
 func (r *resolver) answer(ctx context.Context, req *profile.Request) (render.Answer, error) {
-	digest, err := r.digest(ctx, req)
+	digest, key, err := r.digest(ctx, req)
 	if err != nil && r.opts.onMiss == "naive" && exitCode(err) == exitMiss {
 		return r.allowed(req, render.Answer{Result: naive(req)})
 	}
@@ -65,7 +65,7 @@ func (r *resolver) answer(ctx context.Context, req *profile.Request) (render.Ans
 	if err != nil {
 		return render.Answer{}, err
 	}
-	if key := req.Inputs().Key(); res.Inputs.Key() != key {
+	if res.Inputs.Key() != key {
 		// The lock says that this result answers the key; its own inputs say otherwise.
 		return render.Answer{}, &codedError{exitTampered, fmt.Errorf("%s: request %q: result %s is for other inputs than its lock entry says (key %s, not %s); to lock the right one: %s",
 			where(req), req.Name, digest, res.Inputs.Key(), key, r.remedy())}
@@ -73,19 +73,24 @@ func (r *resolver) answer(ctx context.Context, req *profile.Request) (render.Ans
 	return r.allowed(req, render.Answer{Result: res, Digest: string(digest)})
 }
 
-// digest is the result that the lock names for the request as it stands now.
-func (r *resolver) digest(ctx context.Context, req *profile.Request) (cache.Digest, error) {
+// digest is the result that the lock names for the request as it stands now, and the
+// key that the result has: that of the request or, for an estimate, that of the same
+// request with searchStrategy rapid.
+func (r *resolver) digest(ctx context.Context, req *profile.Request) (cache.Digest, profile.Key, error) {
 	key := req.Inputs().Key()
 	entry, locked := r.lock.Entry(req.Name)
 	switch {
+	case locked && entry.Key == key && entry.Estimate:
+		return entry.Result, req.Estimated().Inputs().Key(), nil
 	case locked && entry.Key == key:
-		return entry.Result, nil
+		return entry.Result, key, nil
 	case locked:
-		return "", r.stale(ctx, req, entry)
+		return "", "", r.stale(ctx, req, entry)
 	case r.opts.resolve == "key":
-		return r.find(ctx, req, key)
+		digest, err := r.find(ctx, req, key)
+		return digest, key, err
 	}
-	return "", &codedError{exitMiss, fmt.Errorf("%s: no profiling result is locked for request %q (key %s); to profile it: %s",
+	return "", "", &codedError{exitMiss, fmt.Errorf("%s: no profiling result is locked for request %q (key %s); to profile it: %s",
 		where(req), req.Name, short(string(key)), r.remedy())}
 }
 

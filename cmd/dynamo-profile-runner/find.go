@@ -24,6 +24,8 @@ type job struct {
 	rel     string // the same, below the repository root, as messages name it
 	root    string // of the repository
 	problem error  // why the request cannot be answered at all; req may be nil then
+	// asked is the key of the request where req is its estimate; else empty.
+	asked profile.Key
 }
 
 // findJobs reads the DGDRs of paths: files, directories and everything below

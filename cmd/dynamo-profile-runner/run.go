@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,7 @@ type runOptions struct {
 	python       string
 	thorough     thoroughOptions
 	dryRun       bool
+	estimate     bool
 
 	refresh         bool
 	argocdNamespace string
@@ -102,6 +104,7 @@ stdout gets the table of results; progress and errors go to stderr.`,
 	flags.StringVar(&o.store, "store", "", "where results go: oci-layout:PATH or REGISTRY/REPO (default: the nearest .dynamo-cmp/store at or above the DGDR, or one at the repository root)")
 	flags.BoolVar(&o.force, "force", false, "profile again even where there is a result")
 	flags.BoolVar(&o.dryRun, "dry-run", false, "print the candidates that searchStrategy thorough would measure, with estimated time and GPU hours, and do nothing")
+	flags.BoolVar(&o.estimate, "estimate", false, "simulate what searchStrategy thorough asks to measure: the result renders until a run without it has measured")
 	flags.IntVar(&o.jobs, "jobs", min(2, runtime.NumCPU()), "requests profiled at once; each takes a core and 1-2 GiB")
 	flags.StringVar(&o.output, "output", "text", "text or json")
 	flags.StringSliceVar(&o.modelConfigs, "model-config", nil, "directories with config.json files of models that AIConfigurator does not ship, as <org>/<name>/config.json")
@@ -151,6 +154,9 @@ func run(ctx context.Context, jobs []job, o runOptions, progress *progress) []ou
 	measurer := newMeasurer(ctx, o.thorough, rapidProfiler, progress)
 	defer func() { measurer.close() }()
 	r := runner{opts: o, rapid: rapidProfiler, thorough: measurer, progress: progress}
+	if o.estimate {
+		jobs = r.estimates(ctx, jobs)
+	}
 	outcomes := make([]outcome, len(jobs))
 	progress.total(len(jobs))
 	var group errgroup.Group
@@ -239,7 +245,8 @@ func (r *runner) answer(ctx context.Context, j job, profile func() (outcome, err
 	}
 	entry := cache.LockEntry{
 		Name:       j.req.Name,
-		Key:        key,
+		Key:        cmp.Or(j.asked, key),
+		Estimate:   j.asked != "",
 		Result:     o.digest,
 		Confidence: o.result.Confidence,
 		Profiler:   o.result.Provenance.Tool + " " + o.result.Provenance.ToolVersion,

@@ -49,7 +49,7 @@ func stored(ctx context.Context, store *cache.Store, j job, key profile.Key) (ca
 	return digest, res, err
 }
 
-// locked is the digest that the lock has for the key, or empty.
+// locked is the digest that the lock has for the key, or empty. An estimate is none.
 func locked(j job, key profile.Key) (cache.Digest, error) {
 	data, err := os.ReadFile(filepath.Join(j.dir, cache.LockFile))
 	if errors.Is(err, os.ErrNotExist) {
@@ -62,7 +62,7 @@ func locked(j job, key profile.Key) (cache.Digest, error) {
 	if err != nil {
 		return "", err
 	}
-	if entry, ok := lock.Entry(j.req.Name); ok && entry.Key == key {
+	if entry, ok := lock.Entry(j.req.Name); ok && entry.Key == key && !entry.Estimate {
 		return entry.Result, nil
 	}
 	return "", nil
