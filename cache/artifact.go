@@ -107,7 +107,7 @@ func (a *artifact) add(mt types.MediaType, data []byte) v1.Descriptor {
 	if !slices.ContainsFunc(a.blobs, func(b blob) bool { return b.digest == d }) {
 		a.blobs = append(a.blobs, blob{d, mt, data})
 	}
-	return v1.Descriptor{MediaType: mt, Size: int64(len(data)), Digest: v1.Hash{Algorithm: "sha256", Hex: d.hex()}}
+	return v1.Descriptor{MediaType: mt, Size: int64(len(data)), Digest: hash(d)}
 }
 
 func checkFile(k kind, f profile.File, document bool) error {

@@ -48,7 +48,9 @@ type backend interface {
 	blob(ctx context.Context, d Digest, limit int64) ([]byte, error)
 	// find returns the digest that a tag names, or an error that is ErrNotFound.
 	find(ctx context.Context, tag string) (Digest, error)
-	// put stores the artifact, and gives it the tag unless the tag is taken.
+	// referrers returns the digests of manifests that refer to another.
+	referrers(ctx context.Context, d Digest) ([]Digest, error)
+	// put stores the artifact, and gives it the tag unless the tag is taken or empty.
 	put(ctx context.Context, a *artifact, tag string) error
 	String() string
 }
@@ -83,14 +85,22 @@ func (s *Store) String() string {
 // writers at once agree on one tag in a layout, while a registry, which has no
 // compare-and-swap, may keep the later one: readers that go by digest are unharmed.
 func (s *Store) Put(ctx context.Context, res *profile.Result, files []profile.File) (Digest, error) {
+	a, err := resultArtifact(res, files)
+	if err != nil {
+		return "", fmt.Errorf("storing result in %s: %w", s, err)
+	}
+	return s.put(ctx, res, a)
+}
+
+func resultArtifact(res *profile.Result, files []profile.File) (*artifact, error) {
 	data, err := res.Encode()
 	if err != nil {
-		return "", fmt.Errorf("storing result in %s: %w", s, err)
+		return nil, err
 	}
-	a, err := newArtifact(resultKind, data, files)
-	if err != nil {
-		return "", fmt.Errorf("storing result in %s: %w", s, err)
-	}
+	return newArtifact(resultKind, data, files)
+}
+
+func (s *Store) put(ctx context.Context, res *profile.Result, a *artifact) (Digest, error) {
 	if err := s.backend.put(ctx, a, keyTag(res.Inputs.Key())); err != nil {
 		return "", fmt.Errorf("storing result %s in %s: %w", a.digest, s, err)
 	}

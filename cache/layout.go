@@ -84,6 +84,38 @@ func (l *layout) find(ctx context.Context, tag string) (Digest, error) {
 	return "", fmt.Errorf("tag %s: %w", tag, ErrNotFound)
 }
 
+// referrers reads the subjects of the manifests of attachments: an image layout has
+// no list of them.
+func (l *layout) referrers(ctx context.Context, d Digest) ([]Digest, error) {
+	data, err := l.read(ctx, indexFile, maxIndex)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	index, err := parseIndex(data)
+	if err != nil {
+		return nil, err
+	}
+	var found []Digest
+	for _, desc := range index.Manifests {
+		at, err := ParseDigest(desc.Digest.String())
+		if err != nil || desc.ArtifactType == resultKind.mediaType || desc.ArtifactType == measurementKind.mediaType {
+			continue
+		}
+		data, err := l.manifest(ctx, at)
+		if err != nil {
+			continue // reading it would not make it one
+		}
+		var m v1.Manifest
+		if json.Unmarshal(data, &m) == nil && m.Subject != nil && m.Subject.Digest.String() == string(d) {
+			found = append(found, at)
+		}
+	}
+	return found, ctx.Err()
+}
+
 func (l *layout) put(ctx context.Context, a *artifact, tag string) (err error) {
 	if err := os.MkdirAll(l.dir, 0o755); err != nil {
 		return err
@@ -198,11 +230,11 @@ func updateIndex(root *os.Root, a *artifact, tag string) error {
 // addManifest keeps the manifests in the order of their digests, so that the index
 // does not depend on who wrote first.
 func addManifest(index *v1.IndexManifest, a *artifact, tag string) {
-	taken, at := false, -1
+	taken, at := tag == "", -1
 	for i, desc := range index.Manifests {
 		name, tagged := desc.Annotations[tagAnnotation]
-		taken = taken || name == tag
-		if !tagged && desc.Digest.String() == string(a.digest) || name == tag && desc.Digest.String() == string(a.digest) {
+		taken = taken || tagged && name == tag
+		if !tagged && desc.Digest.String() == string(a.digest) || tagged && name == tag && desc.Digest.String() == string(a.digest) {
 			at = i
 		}
 	}
@@ -210,7 +242,7 @@ func addManifest(index *v1.IndexManifest, a *artifact, tag string) {
 		index.Manifests = append(index.Manifests, v1.Descriptor{
 			MediaType:    types.OCIManifestSchema1,
 			Size:         int64(len(a.manifest)),
-			Digest:       v1.Hash{Algorithm: "sha256", Hex: a.digest.hex()},
+			Digest:       hash(a.digest),
 			ArtifactType: a.kind.mediaType,
 		})
 		at = len(index.Manifests) - 1

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -44,6 +45,10 @@ func (l localDir) read(d Digest, limit int64) ([]byte, error) {
 // write keeps a local copy. A directory that cannot be written costs the next
 // reader a fetch and nothing else.
 func (l localDir) write(d Digest, data []byte) {
+	l.keep(l.file(d), data)
+}
+
+func (l localDir) keep(name string, data []byte) {
 	if l == "" || os.MkdirAll(string(l), 0o755) != nil {
 		return
 	}
@@ -52,7 +57,44 @@ func (l localDir) write(d Digest, data []byte) {
 		return
 	}
 	defer root.Close()
-	if writeFile(root, l.file(d), data) == nil {
+	if writeFile(root, name, data) == nil {
 		_ = sweep(root, ".", strayAge)
 	}
+}
+
+// referrersFile lists the manifests that referred to a result when its attachments
+// were read last. It is no proof of anything: they are signed.
+func (l localDir) referrersFile(d Digest) string {
+	return "referrers-sha256-" + d.hex()
+}
+
+// referrers are the digests of the manifests of which there should be local copies.
+func (l localDir) referrers(d Digest) []Digest {
+	if _, err := ParseDigest(string(d)); l == "" || err != nil {
+		return nil
+	}
+	root, err := os.OpenRoot(string(l))
+	if err != nil {
+		return nil
+	}
+	defer root.Close()
+	data, err := readFile(root, l.referrersFile(d), maxManifest)
+	if err != nil {
+		return nil
+	}
+	var found []Digest
+	for line := range strings.Lines(string(data)) {
+		if at, err := ParseDigest(strings.TrimSpace(line)); err == nil && len(found) < maxAttachments {
+			found = append(found, at)
+		}
+	}
+	return found
+}
+
+func (l localDir) writeReferrers(d Digest, manifests []Digest) {
+	var b strings.Builder
+	for _, m := range manifests {
+		b.WriteString(string(m) + "\n")
+	}
+	l.keep(l.referrersFile(d), []byte(b.String()))
 }

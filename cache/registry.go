@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -80,16 +81,16 @@ func (r *registry) String() string {
 }
 
 func (r *registry) manifest(ctx context.Context, d Digest) ([]byte, error) {
-	return r.fetch(ctx, "manifests", string(d), maxManifest)
+	return r.fetch(ctx, "manifests", string(d), types.OCIManifestSchema1, maxManifest)
 }
 
 func (r *registry) blob(ctx context.Context, d Digest, limit int64) ([]byte, error) {
-	return r.fetch(ctx, "blobs", string(d), limit)
+	return r.fetch(ctx, "blobs", string(d), "", limit)
 }
 
 // find hashes the manifest itself: the header that names its digest is optional.
 func (r *registry) find(ctx context.Context, tag string) (Digest, error) {
-	data, err := r.fetch(ctx, "manifests", tag, maxManifest)
+	data, err := r.fetch(ctx, "manifests", tag, types.OCIManifestSchema1, maxManifest)
 	if err != nil {
 		return "", err
 	}
@@ -99,9 +100,43 @@ func (r *registry) find(ctx context.Context, tag string) (Digest, error) {
 	return digestOf(data), nil
 }
 
+// referrers asks the registry, and where it has no such API reads the list that
+// clients keep under a tag (its specification, "Listing Referrers").
+func (r *registry) referrers(ctx context.Context, d Digest) ([]Digest, error) {
+	data, err := r.fetch(ctx, "referrers", string(d), types.OCIImageIndex, maxReferrers)
+	if errors.Is(err, ErrNotFound) {
+		data, err = r.fetch(ctx, "manifests", referrersTag(d), types.OCIImageIndex, maxReferrers)
+	}
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	index, err := parseIndex(data)
+	if err != nil {
+		return nil, fmt.Errorf("list of referrers: %w", err)
+	}
+	var found []Digest
+	for _, desc := range index.Manifests {
+		if at, err := ParseDigest(desc.Digest.String()); err == nil {
+			found = append(found, at)
+		}
+	}
+	return found, nil
+}
+
+// maxReferrers bounds a list of referrers.
+const maxReferrers = 4 << 20
+
+// withoutReferrers is how registries answer that do not know the path.
+func withoutReferrers() []int {
+	return []int{http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented}
+}
+
 // fetch gets an object of the distribution API (its specification, "Pulling
 // manifests", "Pulling blobs") without looking at the bytes.
-func (r *registry) fetch(ctx context.Context, kind, ref string, limit int64) ([]byte, error) {
+func (r *registry) fetch(ctx context.Context, kind, ref string, accept types.MediaType, limit int64) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	client, err := r.authenticated(ctx)
@@ -113,15 +148,15 @@ func (r *registry) fetch(ctx context.Context, kind, ref string, limit int64) ([]
 	if err != nil {
 		return nil, err
 	}
-	if kind == "manifests" {
-		req.Header.Set("Accept", string(types.OCIManifestSchema1))
+	if accept != "" {
+		req.Header.Set("Accept", string(accept))
 	}
 	resp, err := client.Do(req)
 	if err != nil {
 		return nil, describe(ctx, err)
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode == http.StatusNotFound {
+	if resp.StatusCode == http.StatusNotFound || kind == "referrers" && slices.Contains(withoutReferrers(), resp.StatusCode) {
 		return nil, fmt.Errorf("%s: %w", ref, ErrNotFound)
 	}
 	if err := transport.CheckError(resp, http.StatusOK); err != nil {
@@ -177,6 +212,9 @@ func (r *registry) put(ctx context.Context, a *artifact, tag string) error {
 	}
 	if err := pusher.Push(ctx, r.repo.Digest(string(a.digest)), img); err != nil {
 		return describe(ctx, err)
+	}
+	if tag == "" {
+		return nil
 	}
 	switch _, err := r.find(ctx, tag); {
 	case err == nil:
