@@ -84,7 +84,7 @@ func (k *Keys) load(file string) error {
 	}
 	pub, err := cryptoutils.UnmarshalPEMToPublicKey(data)
 	if err != nil {
-		return fmt.Errorf("%s: is no public key in PEM: %w", file, err)
+		return fmt.Errorf("%s: is no public key in PEM", file)
 	}
 	if err := cryptoutils.ValidatePubKey(pub); err != nil {
 		return fmt.Errorf("%s: %w", file, err)

@@ -282,8 +282,8 @@ func TestKeysThatAreNone(t *testing.T) {
 	require.NoError(t, os.WriteFile(text, []byte("hello"), 0o600))
 	for path, want := range map[string]string{
 		dir:                          dir + ": holds no public key (*.pub, *.pem)",
-		text:                         text + ": is no public key in PEM: ",
-		private:                      private + ": is no public key in PEM: ",
+		text:                         text + ": is no public key in PEM",
+		private:                      private + ": is no public key in PEM",
 		filepath.Join(dir, "absent"): "no such file or directory",
 	} {
 		_, err := trust.LoadKeys([]string{path})

@@ -46,6 +46,17 @@ func (d *doctor) cacheDir() {
 	d.ok("cache", "%s is writable; %s renders at once", dir, bound)
 }
 
+// trustedKeys checks the keys that signatures are held against, where some are named.
+func (d *doctor) trustedKeys() {
+	keys, err := d.options.keys()
+	switch {
+	case err != nil:
+		d.fail("keys", err, "mount public keys in PEM there, or correct "+variable("trusted-keys"))
+	case keys != nil:
+		d.ok("keys", "results must be signed by one of %s", keys)
+	}
+}
+
 // sampleRequest is a request that every version can render.
 const sampleRequest = `apiVersion: nvidia.com/v1beta1
 kind: DynamoGraphDeploymentRequest

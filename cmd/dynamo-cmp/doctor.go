@@ -22,8 +22,9 @@ func newDoctorCommand() *cobra.Command {
 		Short: "Check an installation",
 		Long: `doctor checks what generate relies on, from inside the sidecar or on a laptop, and
 prints a line for each check, with the remedy where one fails: the cache directory,
-the deadline, a sample render, the plugin and its socket in a sidecar, the store, and
-with DIR its locked results, read from the store and verified, and its render.
+the deadline, the trusted keys, a sample render, the plugin and its socket in a
+sidecar, the store, and with DIR its locked results, read from the store and verified,
+and its render.
 
 It changes nothing. Its exit status is 1 if a check fails.`,
 		Example: `  # in the sidecar, with the operator's settings: can Applications be rendered here?
@@ -113,6 +114,7 @@ func (d *doctor) installation(server string) {
 	} else {
 		d.ok("timeout", "%s, below Argo CD's %s", d.options.timeout, callers)
 	}
+	d.trustedKeys()
 	d.sample()
 	d.sidecar(server)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/dynamo-cmp/dynamo-cmp/cache"
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
 	"github.com/dynamo-cmp/dynamo-cmp/render"
+	"github.com/dynamo-cmp/dynamo-cmp/trust"
 )
 
 // resolver finds the result of a request: by the lock, which Git holds, and then
@@ -20,6 +21,7 @@ type resolver struct {
 	dir   string // of the lock, below the repository root
 	lock  *cache.Lock
 	store *cache.Store
+	keys  *trust.Keys // whose signatures count; nil where none are asked for
 	opts  options
 	read  map[cache.Digest]*profile.Result // requests with equal inputs share a result
 }
@@ -37,7 +39,11 @@ func newResolver(tree *render.Tree, src *render.Source, o options) (*resolver, e
 	if err != nil {
 		return nil, &codedError{exitInput, fmt.Errorf("--store: %w", err)}
 	}
-	return &resolver{dir: src.Dir, lock: lock, store: store, opts: o, read: map[cache.Digest]*profile.Result{}}, nil
+	keys, err := o.keys()
+	if err != nil {
+		return nil, err
+	}
+	return &resolver{dir: src.Dir, lock: lock, store: store, keys: keys, opts: o, read: map[cache.Digest]*profile.Result{}}, nil
 }
 
 // readLock reads dynamo.lock of a directory; one without it locks nothing.
@@ -56,6 +62,9 @@ func readLock(tree *render.Tree, dir string) (*cache.Lock, error) {
 func (r *resolver) answer(ctx context.Context, req *profile.Request) (render.Answer, error) {
 	digest, key, err := r.digest(ctx, req)
 	if err != nil && r.opts.onMiss == "naive" && exitCode(err) == exitMiss {
+		if r.keys != nil {
+			return refuse(req, "is made without profiling, so nobody signed it, which is required here (--trusted-keys)")
+		}
 		return r.allowed(req, render.Answer{Result: naive(req)})
 	}
 	if err != nil {
@@ -64,6 +73,13 @@ func (r *resolver) answer(ctx context.Context, req *profile.Request) (render.Ans
 	res, err := r.get(ctx, req, digest)
 	if err != nil {
 		return render.Answer{}, err
+	}
+	if err := r.checkSignature(ctx, req, digest); err != nil {
+		return render.Answer{}, err
+	}
+	if entry, locked := r.lock.Entry(req.Name); locked && entry.Confidence != res.Confidence {
+		return render.Answer{}, &codedError{exitTampered, fmt.Errorf("%s: request %q: result %s is %s, and its lock entry says %s; to lock it as it is: %s",
+			where(req), req.Name, digest, res.Confidence, entry.Confidence, r.remedy())}
 	}
 	if res.Inputs.Key() != key {
 		// The lock says that this result answers the key; its own inputs say otherwise.
@@ -123,6 +139,26 @@ func (r *resolver) get(ctx context.Context, req *profile.Request, digest cache.D
 		return nil, &codedError{exitMiss, fmt.Errorf("%w; to profile it again: %s", err, r.remedy())}
 	}
 	return nil, &codedError{exitStore, err}
+}
+
+// checkSignature refuses a result that no trusted key signed. An answer that was
+// made here has no digest, and nobody signed it.
+func (r *resolver) checkSignature(ctx context.Context, req *profile.Request, digest cache.Digest) error {
+	if r.keys == nil {
+		return nil
+	}
+	_, err := r.keys.Verify(ctx, r.store, digest)
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("%s: request %q: %w; to sign it: dynamo-profile-runner sign --signing-key FILE %s", where(req), req.Name, err, r.dir)
+	switch {
+	case errors.Is(err, cache.ErrTampered):
+		return &codedError{exitTampered, err}
+	case errors.Is(err, trust.ErrUntrusted):
+		return &codedError{exitPolicy, err}
+	}
+	return &codedError{exitStore, err}
 }
 
 // stale says which inputs changed since the result was locked.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
 	"github.com/dynamo-cmp/dynamo-cmp/render"
+	"github.com/dynamo-cmp/dynamo-cmp/trust"
 )
 
 // options decide which results are rendered and how they are found.
@@ -23,6 +24,7 @@ type options struct {
 	onMiss        string
 	allow         []string
 	requireSLAMet bool
+	trustedKeys   []string
 	dgdVersion    string
 	cacheDir      string
 	maxConcurrent int
@@ -133,6 +135,18 @@ func (o *options) slots() int {
 		return 2 * runtime.GOMAXPROCS(0)
 	}
 	return max(o.maxConcurrent, 0)
+}
+
+// keys are the public keys that the operator trusts, nil where none are named.
+func (o *options) keys() (*trust.Keys, error) {
+	if len(o.trustedKeys) == 0 {
+		return nil, nil
+	}
+	keys, err := trust.LoadKeys(o.trustedKeys)
+	if err != nil {
+		return nil, &codedError{exitInput, fmt.Errorf("--trusted-keys: %w", err)}
+	}
+	return keys, nil
 }
 
 // defaultCacheDir is empty where there is no home directory, as in a sidecar with

@@ -61,6 +61,13 @@ func settings() []setting {
 			bind: func(f *pflag.FlagSet, o *options, s setting) { f.StringVar(&o.onMiss, s.name, "fail", s.help) },
 		},
 		{
+			name: "trusted-keys", title: "Trusted keys",
+			help: "public keys in PEM, or directories of them (*.pub, *.pem): a result is rendered only with a signature of one of them (empty: signatures are not looked at)",
+			bind: func(f *pflag.FlagSet, o *options, s setting) {
+				f.StringSliceVar(&o.trustedKeys, s.name, nil, s.help)
+			},
+		},
+		{
 			name: "cache-dir", title: "Local copies",
 			help: "local copies of results, by digest, and the locks that bound concurrent renders; empty for none",
 			bind: func(f *pflag.FlagSet, o *options, s setting) {
