@@ -60,7 +60,7 @@ func readLock(tree *render.Tree, dir string) (*cache.Lock, error) {
 }
 
 func (r *resolver) answer(ctx context.Context, req *profile.Request) (render.Answer, error) {
-	digest, key, err := r.digest(ctx, req)
+	digest, err := r.digest(ctx, req)
 	if err != nil && r.opts.onMiss == "naive" && exitCode(err) == exitMiss {
 		if r.keys != nil {
 			return refuse(req, "is made without profiling, so nobody signed it, which is required here (--trusted-keys)")
@@ -77,36 +77,25 @@ func (r *resolver) answer(ctx context.Context, req *profile.Request) (render.Ans
 	if err := r.checkSignature(ctx, req, digest); err != nil {
 		return render.Answer{}, err
 	}
-	if entry, locked := r.lock.Entry(req.Name); locked && entry.Confidence != res.Confidence {
-		return render.Answer{}, &codedError{exitTampered, fmt.Errorf("%s: request %q: result %s is %s, and its lock entry says %s; to lock it as it is: %s",
-			where(req), req.Name, digest, res.Confidence, entry.Confidence, r.remedy())}
-	}
-	if res.Inputs.Key() != key {
-		// The lock says that this result answers the key; its own inputs say otherwise.
-		return render.Answer{}, &codedError{exitTampered, fmt.Errorf("%s: request %q: result %s is for other inputs than its lock entry says (key %s, not %s); to lock the right one: %s",
-			where(req), req.Name, digest, res.Inputs.Key(), key, r.remedy())}
+	if err := r.checkInputs(req, digest, res); err != nil {
+		return render.Answer{}, &codedError{exitTampered, fmt.Errorf("%s: request %q: %w; to lock the right one: %s", where(req), req.Name, err, r.remedy())}
 	}
 	return r.allowed(req, render.Answer{Result: res, Digest: string(digest)})
 }
 
-// digest is the result that the lock names for the request as it stands now, and the
-// key that the result has: that of the request or, for an estimate, that of the same
-// request with searchStrategy rapid.
-func (r *resolver) digest(ctx context.Context, req *profile.Request) (cache.Digest, profile.Key, error) {
+// digest is the result that the lock names for the request as it stands now.
+func (r *resolver) digest(ctx context.Context, req *profile.Request) (cache.Digest, error) {
 	key := req.Inputs().Key()
 	entry, locked := r.lock.Entry(req.Name)
 	switch {
-	case locked && entry.Key == key && entry.Estimate:
-		return entry.Result, req.Estimated().Inputs().Key(), nil
 	case locked && entry.Key == key:
-		return entry.Result, key, nil
+		return entry.Result, nil
 	case locked:
-		return "", "", r.stale(ctx, req, entry)
+		return "", r.stale(ctx, req, entry)
 	case r.opts.resolve == "key":
-		digest, err := r.find(ctx, req, key)
-		return digest, key, err
+		return r.find(ctx, req, key)
 	}
-	return "", "", &codedError{exitMiss, fmt.Errorf("%s: no profiling result is locked for request %q (key %s); to profile it: %s",
+	return "", &codedError{exitMiss, fmt.Errorf("%s: no profiling result is locked for request %q (key %s); to profile it: %s",
 		where(req), req.Name, short(string(key)), r.remedy())}
 }
 
@@ -159,6 +148,26 @@ func (r *resolver) checkSignature(ctx context.Context, req *profile.Request, dig
 		return &codedError{exitPolicy, err}
 	}
 	return &codedError{exitStore, err}
+}
+
+// checkInputs holds a result against what led to it: the lock entry that names it,
+// or the tag of the key. An estimate answers the same request with searchStrategy
+// rapid.
+func (r *resolver) checkInputs(req *profile.Request, digest cache.Digest, res *profile.Result) error {
+	key := req.Inputs().Key()
+	entry, locked := r.lock.Entry(req.Name)
+	if locked && entry.Estimate {
+		key = req.Estimated().Inputs().Key()
+	}
+	switch {
+	case res.Inputs.Key() != key && locked:
+		return fmt.Errorf("result %s is for other inputs than its lock entry says (key %s, not %s)", digest, res.Inputs.Key(), key)
+	case res.Inputs.Key() != key:
+		return fmt.Errorf("result %s, which the tag of key %s names, is for key %s", digest, key, res.Inputs.Key())
+	case locked && entry.Confidence != res.Confidence:
+		return fmt.Errorf("result %s is %s, not %s as its lock entry says", digest, res.Confidence, entry.Confidence)
+	}
+	return nil
 }
 
 // stale says which inputs changed since the result was locked.

@@ -77,8 +77,8 @@ flag wins over its variable.
 
 Exit status: 0 done, 1 internal error, 2 bad input, 3 no result for a request,
 4 a stored byte was changed, 5 the store cannot be reached, 6 refused by policy.
-On any of them but 0 stdout is empty, except that fn and doctor say there what is
-wrong.`,
+On any of them but 0 stdout is empty, except that fn, verify and doctor say there
+what is wrong, with status 1.`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -89,7 +89,7 @@ wrong.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &codedError{exitInput, fmt.Errorf("%w; to see the flags: %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newGenerateCommand(), newParametersCommand(), newDiscoverCommand(), newRenderCommand(), newFnCommand(), newDoctorCommand(), newExplainCommand())
+	root.AddCommand(newGenerateCommand(), newParametersCommand(), newDiscoverCommand(), newRenderCommand(), newFnCommand(), newVerifyCommand(), newExplainCommand(), newDoctorCommand())
 	return root
 }
 
