@@ -205,6 +205,16 @@ func stand(places []place, asked string) []place {
 	})
 }
 
+// workingDirectory is where the process runs, as a job without a request.
+func workingDirectory() (job, error) {
+	tree, rel, err := render.OpenTree(".")
+	if err != nil {
+		return job{}, err
+	}
+	defer tree.Close()
+	return job{dir: filepath.Join(tree.Root(), filepath.FromSlash(rel)), rel: rel, root: tree.Root()}, nil
+}
+
 // loadDir reads one directory as dynamo-cmp does.
 func loadDir(dir string) []job {
 	abs, err := filepath.Abs(dir)

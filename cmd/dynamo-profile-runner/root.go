@@ -69,7 +69,7 @@ Exit status: 0 every request has a result, 1 at least one has none, 2 bad input.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; to see the flags: %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newRunCommand(), newKeyCommand(), newHardwareCommand())
+	root.AddCommand(newRunCommand(), newKeyCommand(), newSignCommand(), newHardwareCommand())
 	return root
 }
 

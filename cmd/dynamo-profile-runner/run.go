@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -36,6 +37,7 @@ type runOptions struct {
 	thorough     thoroughOptions
 	dryRun       bool
 	estimate     bool
+	signing      signing
 
 	refresh         bool
 	argocdNamespace string
@@ -70,6 +72,9 @@ stdout gets the table of results; progress and errors go to stderr.`,
   dynamo-profile-runner run apps/llama-70b --dry-run
   dynamo-profile-runner run apps/llama-70b --namespace profiling --max-gpu-hours 100 --deadline 8h
 
+  # signed, for renderers that trust the key only: COSIGN_PASSWORD decrypts it
+  dynamo-profile-runner run apps/llama-70b --signing-key cosign.key
+
   # profile again although there is a result, after an upgrade of AIConfigurator
   dynamo-profile-runner run apps/llama-70b --force`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -80,6 +85,9 @@ stdout gets the table of results; progress and errors go to stderr.`,
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.check(); err != nil {
+				return err
+			}
+			if err := o.signing.load(); err != nil {
 				return err
 			}
 			applications, err := newRefresher(o)
@@ -111,6 +119,8 @@ stdout gets the table of results; progress and errors go to stderr.`,
 	flags.BoolVar(&o.refresh, "refresh-applications", false, "mark the Argo CD Applications of new results for a hard refresh; for plugins that find results in --store by key: with the lock a commit does it")
 	flags.StringVar(&o.argocdNamespace, "argocd-namespace", "argocd", "where the Applications are; empty for all namespaces")
 	flags.StringVar(&o.repoURL, "repo-url", "", "the repository as the Applications name it (default: the git remote origin of the checkout)")
+	o.signing.keyFlag(flags)
+	flags.StringVar(&o.signing.image, "runner-image", "", "image that this runs in, with its digest, for the attestation that --signing-key signs")
 	flags.StringVar(&o.python, "python", defaultPython(), "a Python that has AIConfigurator installed")
 	o.thorough.add(flags)
 	return cmd
@@ -281,11 +291,12 @@ func (r *runner) profile(ctx context.Context, j job) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
+	started := time.Now()
 	res, files, err := r.measureOrSimulate(ctx, j, store)
 	if err != nil {
 		return outcome{}, err
 	}
-	digest, err := store.Put(ctx, res, files)
+	digest, err := r.opts.signing.put(ctx, store, res, files, started)
 	if err != nil {
 		return outcome{}, err
 	}

@@ -16,7 +16,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the expected output in testdata")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"dynamo-profile-runner": main})
+	testscript.Main(m, map[string]func(){"dynamo-profile-runner": main, "keypair": keypair})
 }
 
 // TestScript runs the command line in copies of the example repository
