@@ -115,8 +115,10 @@ func TestStore(t *testing.T) {
 			t.Run("cosign's signature verifies here", s.signedByCosign)
 			t.Run("cosign's older signature verifies here", s.signedByOlderCosign)
 			t.Run("ours verifies there", s.signedByRunner)
-			t.Run("cosign verifies the attestation of a run", s.attested)
-			t.Run("audit", s.audited)
+			if kind == "distribution" { // a run takes a while
+				t.Run("cosign verifies the attestation of a run", s.attested)
+				t.Run("audit", s.audited)
+			}
 		})
 	}
 }
