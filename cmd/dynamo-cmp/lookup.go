@@ -23,7 +23,9 @@ type resolver struct {
 	store *cache.Store
 	keys  *trust.Keys // whose signatures count; nil where none are asked for
 	opts  options
-	read  map[cache.Digest]*profile.Result // requests with equal inputs share a result
+	// Requests with equal inputs share a result.
+	read   map[cache.Digest]*profile.Result
+	signed map[cache.Digest]bool // by one of the keys
 }
 
 func newResolver(tree *render.Tree, src *render.Source, o options) (*resolver, error) {
@@ -43,7 +45,7 @@ func newResolver(tree *render.Tree, src *render.Source, o options) (*resolver, e
 	if err != nil {
 		return nil, err
 	}
-	return &resolver{dir: src.Dir, lock: lock, store: store, keys: keys, opts: o, read: map[cache.Digest]*profile.Result{}}, nil
+	return &resolver{dir: src.Dir, lock: lock, store: store, keys: keys, opts: o, read: map[cache.Digest]*profile.Result{}, signed: map[cache.Digest]bool{}}, nil
 }
 
 // readLock reads dynamo.lock of a directory; one without it locks nothing.
@@ -133,11 +135,12 @@ func (r *resolver) get(ctx context.Context, req *profile.Request, digest cache.D
 // checkSignature refuses a result that no trusted key signed. An answer that was
 // made here has no digest, and nobody signed it.
 func (r *resolver) checkSignature(ctx context.Context, req *profile.Request, digest cache.Digest) error {
-	if r.keys == nil {
+	if r.keys == nil || r.signed[digest] {
 		return nil
 	}
 	_, err := r.keys.Verify(ctx, r.store, digest)
 	if err == nil {
+		r.signed[digest] = true
 		return nil
 	}
 	err = fmt.Errorf("%s: request %q: %w; to sign it: dynamo-profile-runner sign --signing-key FILE %s", where(req), req.Name, err, r.dir)
