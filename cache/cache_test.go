@@ -234,13 +234,13 @@ func testRefused(t *testing.T, ref string) {
 	s := open(t, ref, Options{})
 	file := func(name, mediaType string) profile.File { return profile.File{Name: name, MediaType: mediaType} }
 	for want, files := range map[string][]profile.File{
-		`file "a/b": is not a plain file name`:                                 {file("a/b", "text/csv")},
-		`file "..": is not a plain file name`:                                  {file("..", "text/csv")},
-		`file "": is not a plain file name`:                                    {file("", "text/csv")},
-		`file "a": "csv" is not a media type`:                                  {file("a", "csv")},
-		`file "a": is given twice`:                                             {file("a", "text/csv"), file("a", "text/csv")},
+		`file "a/b": is not a plain file name`:                                           {file("a/b", "text/csv")},
+		`file "..": is not a plain file name`:                                            {file("..", "text/csv")},
+		`file "": is not a plain file name`:                                              {file("", "text/csv")},
+		`file "a": "csv" is not a media type`:                                            {file("a", "csv")},
+		`file "a": is given twice`:                                                       {file("a", "text/csv"), file("a", "text/csv")},
 		`file "result.json": the name and type of the profiling result itself are taken`: {file("result.json", "text/csv")},
-		`file "big": is 67108865 bytes, more than the 67108864 allowed`:        {{Name: "big", MediaType: "text/csv", Data: make([]byte, maxFile+1)}},
+		`file "big": is 67108865 bytes, more than the 67108864 allowed`:                  {{Name: "big", MediaType: "text/csv", Data: make([]byte, maxFile+1)}},
 	} {
 		_, err := s.Put(t.Context(), sample(1, "1"), files)
 		require.EqualError(t, err, "storing result in "+s.String()+": "+want)
