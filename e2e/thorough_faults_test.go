@@ -29,6 +29,7 @@ import (
 // nights are thorough requests on one cluster, each with a key of its own.
 type nights struct {
 	*cluster
+	t     *testing.T // of all tests on the cluster
 	env   []string
 	asked int
 	fault atomic.Value // func(engine string) servers.Fault
@@ -36,7 +37,7 @@ type nights struct {
 
 func newNights(t *testing.T) *nights {
 	t.Helper()
-	ns := &nights{}
+	ns := &nights{t: t}
 	ns.healthy()
 	ns.cluster = startCluster(t, servers.OperatorConfig{Fault: func(dgd *unstructured.Unstructured) servers.Fault {
 		return ns.fault.Load().(func(string) servers.Fault)(engineOf(dgd))
@@ -191,9 +192,9 @@ func TestThoroughFaults(t *testing.T) {
 			n.await(t, said, " deploys")
 			n.plane.StopAPI()
 			time.Sleep(30 * time.Second)
-			n.plane.StartAPI(t)
+			n.plane.StartAPI(ns.t)
 			require.NoError(t, cmd.Wait(), said)
-			require.Equal(t, 6, strings.Count(said.String(), "is done, and kept"))
+			require.Equal(t, 6, strings.Count(said.String(), "is done, and kept\n"))
 		},
 		"registry away": func(t *testing.T, n *night) {
 			r := newOutage(t)
@@ -206,7 +207,7 @@ func TestThoroughFaults(t *testing.T) {
 			time.Sleep(20 * time.Second)
 			r.away.Store(false)
 			require.NoError(t, cmd.Wait(), said)
-			require.Equal(t, 6, strings.Count(said.String(), "is done, and kept"))
+			require.Equal(t, 6, strings.Count(said.String(), "is done, and kept\n"))
 		},
 		"disk full": func(t *testing.T, n *night) {
 			// The limit of a file's size stands in for a full disk: a write beyond it fails.
