@@ -141,6 +141,9 @@ func metric(t *testing.T, url, name string) float64 {
 // Deployments side by side are served, each as fast and with as much room as its
 // parallelism gives, and leave nothing when they are deleted but, for a while, pods.
 func TestOperatorServes(t *testing.T) {
+	if !full() {
+		t.Skip("what works of it shows in TestThorough: FULL=1 runs it")
+	}
 	c := startCluster(t, servers.OperatorConfig{Speedup: 1, Linger: 3 * time.Second})
 	c.deploy(t, "one", 1)
 	c.deploy(t, "four", 4)
@@ -183,6 +186,9 @@ func TestOperatorServes(t *testing.T) {
 
 // What goes wrong with a deployment shows where it shows on a real cluster.
 func TestOperatorFails(t *testing.T) {
+	if !full() {
+		t.Skip("what works of it shows in TestThorough: FULL=1 runs it")
+	}
 	c := startCluster(t, servers.OperatorConfig{Fault: func(dgd *unstructured.Unstructured) servers.Fault {
 		return map[string]servers.Fault{
 			"pull": servers.ImagePull, "oom": servers.OutOfMemory, "crash": servers.CrashLoop,

@@ -2,12 +2,12 @@ package e2e
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -98,9 +98,14 @@ func (n *night) states(t *testing.T, digest string) map[string]string {
 	return states
 }
 
-// TestThoroughFaults breaks what a night may break.
+// full says that there is time for everything: FULL=1.
+func full() bool { return os.Getenv("FULL") != "" }
+
+// TestThoroughFaults breaks what a night may break. What takes longest waits for
+// FULL=1.
 func TestThoroughFaults(t *testing.T) {
 	ns := newNights(t)
+	short := []string{"out of memory", "a signal", "curves"}
 	for name, test := range map[string]func(*testing.T, *night){
 		"never ready": func(t *testing.T, n *night) {
 			ns.broken(t, servers.NeverReady, "decode tp4")
@@ -209,71 +214,35 @@ func TestThoroughFaults(t *testing.T) {
 			require.NoError(t, cmd.Wait(), said)
 			require.Equal(t, 6, strings.Count(said.String(), "is done, and kept\n"))
 		},
+		"curves": func(t *testing.T, n *night) {
+			planned := strings.Replace(thoroughRequest, "isl: 500", "isl: 800", 1) +
+				"  features: {planner: {optimization_target: sla, enable_throughput_scaling: true, pre_deployment_sweeping_mode: thorough}}\n"
+			n.write(t, planned)
+			row, said := n.run(t, "--decode-points", "3")
+			require.Empty(t, row.Error)
+			require.Regexp(t, `decode tp\d curve is done, and kept`, said)
+			out := n.generate(t)
+			require.Contains(t, out, "planner-profile-data")
+			require.Contains(t, out, "prefill_raw_data.json")
+		},
 		"disk full": func(t *testing.T, n *night) {
 			// The limit of a file's size stands in for a full disk: a write beyond it fails.
 			cmd := n.command(t)
 			cmd.Args = append([]string{"sh", "-c", `ulimit -f 2; exec "$0" "$@"`}, cmd.Args...)
 			cmd.Path = "/bin/sh"
-			said := &saying{}
-			cmd.Stderr = said
-			require.Error(t, cmd.Run())
-			require.Contains(t, said.String(), "file too large")
+			out, err := cmd.Output()
+			require.Error(t, err)
+			require.Contains(t, string(out), "file too large")
 			row, _ := n.run(t)
 			require.Empty(t, row.Error, "nothing that was half written is in the way")
 		},
 	} {
-		t.Run(name, func(t *testing.T) { test(t, ns.night(t)) })
-	}
-}
-
-// TestThoroughKilled kills the runner at random moments: it always ends in the same
-// result, measures nothing twice that was kept, and leaves nothing.
-func TestThoroughKilled(t *testing.T) {
-	kills := 4
-	if os.Getenv("FULL") != "" {
-		kills = 20
-	}
-	ns := newNights(t)
-	ns.env = append(ns.env, "FAKE_AIPERF_SECONDS=1")
-	n := ns.night(t)
-	began := time.Now()
-	whole, _ := n.run(t)
-	took := time.Since(began)
-	require.Empty(t, whole.Error)
-
-	// The same request, in a store that knows nothing of it.
-	n.args = append(n.args, "--store", "oci-layout:"+filepath.Join(n.dir, "other"))
-	require.NoError(t, os.Remove(filepath.Join(n.dir, "apps/qwen/dynamo.lock")))
-	done := map[string]bool{}
-	for kill := range kills {
-		after := time.Duration(rand.Float64() * float64(took))
-		cmd := n.command(t)
-		said := n.start(t, cmd)
-		time.AfterFunc(after, func() { cmd.Process.Kill() })
-		err := cmd.Wait()
-		t.Logf("kill %d after %s: %v", kill+1, after.Round(time.Millisecond), err)
-		n.requireNoneAgain(t, done, said.String())
-		if err == nil {
-			break // it was done before
-		}
-	}
-	row, said := n.run(t)
-	require.Empty(t, row.Error)
-	n.requireNoneAgain(t, done, said)
-	require.Equal(t, whole.Digest, row.Digest)
-}
-
-// requireNoneAgain holds that a run did not deploy what is done, and notes what it did.
-func (n *night) requireNoneAgain(t *testing.T, done map[string]bool, said string) {
-	t.Helper()
-	for line := range strings.Lines(said) {
-		line = strings.TrimPrefix(strings.TrimSpace(line), "qwen: ")
-		if engine, ok := strings.CutSuffix(line, " deploys"); ok {
-			require.False(t, done[engine], "%s is measured again:\n%s", engine, said)
-		}
-		if engine, ok := strings.CutSuffix(line, " is done, and kept"); ok {
-			done[engine] = true
-		}
+		t.Run(name, func(t *testing.T) {
+			if !full() && !slices.Contains(short, name) {
+				t.Skip("takes minutes: FULL=1 runs it")
+			}
+			test(t, ns.night(t))
+		})
 	}
 }
 

@@ -105,12 +105,26 @@ func (n *night) run(t *testing.T, args ...string) (row thoroughRow, said string)
 	return rows[0], stderr.String()
 }
 
-// requireNothingLeft holds that no candidate is left in the cluster.
+// requireNothingLeft holds that no candidate stays in the cluster. A run that is
+// stopped does not wait for the end of what it deletes.
 func (n *night) requireNothingLeft(t *testing.T) {
 	t.Helper()
-	list, err := n.deployments.List(context.Background(), metav1.ListOptions{}) // in a cleanup, too
-	require.NoError(t, err)
-	require.Empty(t, list.Items)
+	require.Eventually(t, func() bool {
+		list, err := n.deployments.List(context.Background(), metav1.ListOptions{}) // in a cleanup, too
+		return err == nil && len(list.Items) == 0
+	}, time.Minute, 100*time.Millisecond, "deployments are left")
+}
+
+// generate renders the application.
+func (n *night) generate(t *testing.T) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), pluginBinary(t), "generate", "apps/qwen", "--store", "oci-layout:"+filepath.Join(n.dir, "store"))
+	cmd.Dir = n.dir
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	require.NoError(t, err, stderr.String())
+	return string(out)
 }
 
 // trials reads the trials of a stored result.
@@ -172,12 +186,9 @@ func TestThorough(t *testing.T) {
 	require.Greater(t, ttft[1], ttft[4], "four GPUs answer sooner than one")
 	require.Greater(t, itl[1], itl[4])
 
-	render := exec.CommandContext(t.Context(), pluginBinary(t), "generate", "apps/qwen", "--store", "oci-layout:"+filepath.Join(n.dir, "store"))
-	render.Dir = n.dir
-	out, err := render.CombinedOutput()
-	require.NoError(t, err, string(out))
-	require.Contains(t, string(out), "kind: DynamoGraphDeployment")
-	require.Contains(t, string(out), "dynamo-cmp.github.io/confidence: measured")
+	out := n.generate(t)
+	require.Contains(t, out, "kind: DynamoGraphDeployment")
+	require.Contains(t, out, "dynamo-cmp.github.io/confidence: measured")
 
 	again, _ := n.run(t)
 	require.Equal(t, "hit", again.Status, "what is measured is measured once")

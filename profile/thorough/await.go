@@ -28,6 +28,7 @@ type waiting struct {
 	created   *unstructured.Unstructured
 	timeouts  Timeouts
 	say       func(string)
+	pods      int // that the candidate has when all are there
 	start     time.Time
 	scheduled time.Time // zero until then
 	troubled  time.Time // since when the trouble is of the same class
@@ -38,7 +39,7 @@ type waiting struct {
 // ready returns the candidate's pods when all serve. The error is a Failure where
 // the candidate does not.
 func (c *Cluster) ready(ctx context.Context, created *unstructured.Unstructured, timeouts Timeouts, say func(string)) ([]*corev1.Pod, error) {
-	w := &waiting{cluster: c, created: created, timeouts: timeouts, say: say, start: time.Now()}
+	w := &waiting{cluster: c, created: created, timeouts: timeouts, say: say, pods: podsOf(created), start: time.Now()}
 	for {
 		changed := c.view.changed()
 		pods, left, err := w.look(ctx, time.Now())
@@ -65,7 +66,7 @@ func (c *Cluster) ready(ctx context.Context, created *unstructured.Unstructured,
 func (w *waiting) look(ctx context.Context, now time.Time) ([]*corev1.Pod, time.Duration, error) {
 	c, name := w.cluster, w.created.GetName()
 	dgd, pods := c.view.deployment(c.namespace, name), c.view.podsOf(c.namespace, name)
-	if dgd != nil && dgd.GetUID() == w.created.GetUID() && isReady(dgd) && len(pods) > 0 && all(pods, podReady) {
+	if dgd != nil && dgd.GetUID() == w.created.GetUID() && isReady(dgd) && len(pods) >= w.pods && all(pods, podReady) {
 		return pods, 0, nil
 	}
 	if dgd == nil || dgd.GetUID() != w.created.GetUID() || dgd.GetDeletionTimestamp() != nil {
@@ -83,10 +84,8 @@ func (w *waiting) look(ctx context.Context, now time.Time) ([]*corev1.Pod, time.
 			worst, at = t, pod.Name
 		}
 	}
-	if worst == nil && len(pods) == 0 {
-		if message := c.view.refused(c.namespace, name); message != "" {
-			worst = &trouble{Failure: Failure{Class: FailedQuota, Message: message}}
-		}
+	if worst == nil && len(pods) < w.pods {
+		worst = refusalOf(c.view.refused(c.namespace, name))
 	}
 	if worst != nil && worst.lasting {
 		return nil, 0, w.fail(ctx, worst, at)
@@ -103,7 +102,7 @@ func (w *waiting) bounds(ctx context.Context, now time.Time, dgd *unstructured.U
 	if class != w.class {
 		w.class, w.troubled = class, now
 	}
-	if w.scheduled.IsZero() && len(pods) > 0 && all(pods, podScheduled) {
+	if w.scheduled.IsZero() && len(pods) >= w.pods && all(pods, podScheduled) {
 		w.scheduled = now
 	}
 	if message != w.said {
@@ -194,6 +193,25 @@ func reasonOf(dgd *unstructured.Unstructured) string {
 		return reason
 	}
 	return reason + ": " + message
+}
+
+// podsOf is how many pods a DGD has: one for each node of each replica of a component.
+func podsOf(dgd *unstructured.Unstructured) int {
+	components, _, _ := unstructured.NestedSlice(dgd.Object, "spec", "components")
+	pods := 0
+	for _, item := range components {
+		component, _ := item.(map[string]any)
+		replicas, found, _ := unstructured.NestedInt64(component, "replicas")
+		if !found {
+			replicas = 1
+		}
+		nodes, found, _ := unstructured.NestedInt64(component, "multinode", "nodeCount")
+		if !found {
+			nodes = 1
+		}
+		pods += int(replicas * nodes)
+	}
+	return pods
 }
 
 func podScheduled(pod *corev1.Pod) bool {

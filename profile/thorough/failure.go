@@ -126,6 +126,18 @@ func troubleOfContainer(pod *corev1.Pod, status corev1.ContainerStatus) *trouble
 	return t
 }
 
+// refusalOf is the trouble of a pod that could not be made, by the message of its
+// event; nil for none. Quotas change; other rules of admission hold for all candidates.
+func refusalOf(message string) *trouble {
+	switch {
+	case message == "":
+		return nil
+	case strings.Contains(message, "exceeded quota"):
+		return &trouble{Failure: Failure{Class: FailedQuota, Message: message}}
+	}
+	return &trouble{Failure: Failure{Class: FailedConfig, Message: message}}
+}
+
 func podMessage(pod *corev1.Pod, reason, message string) string {
 	text := "pod " + pod.Name
 	if reason != "" {

@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 )
 
@@ -50,4 +51,18 @@ func TestTellsOutOfMemory(t *testing.T) {
 	require.True(t, tellsOutOfMemory("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB"))
 	require.True(t, tellsOutOfMemory("ValueError: No available memory for the cache blocks."))
 	require.False(t, tellsOutOfMemory("RuntimeError: NCCL error"))
+}
+
+func TestRefusalOf(t *testing.T) {
+	require.Nil(t, refusalOf(""))
+	require.Equal(t, FailedQuota, refusalOf(`Error creating: pods "p" is forbidden: exceeded quota: gpus`).Class)
+	require.Equal(t, FailedConfig, refusalOf(`Error creating: pods "p" is forbidden: violates PodSecurity "restricted:latest"`).Class)
+}
+
+func TestPodsOf(t *testing.T) {
+	data, err := yaml.YAMLToJSON([]byte(`{apiVersion: v1, kind: D, spec: {components: [{name: Frontend}, {name: decode, replicas: 2, multinode: {nodeCount: 3}}, {name: off, replicas: 0}]}}`))
+	require.NoError(t, err)
+	var dgd unstructured.Unstructured
+	require.NoError(t, dgd.UnmarshalJSON(data))
+	require.Equal(t, 7, podsOf(&dgd))
 }

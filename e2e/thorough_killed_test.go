@@ -1,0 +1,63 @@
+package e2e
+
+import (
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestThoroughKilled kills the runner at random moments: it always ends in the same
+// result, measures nothing twice that was kept, and leaves nothing.
+func TestThoroughKilled(t *testing.T) {
+	kills := 2
+	if full() {
+		kills = 20
+	}
+	ns := newNights(t)
+	ns.env = append(ns.env, "FAKE_AIPERF_SECONDS=1")
+	n := ns.night(t)
+	began := time.Now()
+	whole, _ := n.run(t)
+	took := time.Since(began)
+	require.Empty(t, whole.Error)
+
+	// The same request, in a store that knows nothing of it.
+	n.args = append(n.args, "--store", "oci-layout:"+filepath.Join(n.dir, "other"))
+	require.NoError(t, os.Remove(filepath.Join(n.dir, "apps/qwen/dynamo.lock")))
+	done := map[string]bool{}
+	for kill := range kills {
+		after := time.Duration(rand.Float64() * float64(took))
+		cmd := n.command(t)
+		said := n.start(t, cmd)
+		time.AfterFunc(after, func() { cmd.Process.Kill() })
+		err := cmd.Wait()
+		t.Logf("kill %d after %s: %v", kill+1, after.Round(time.Millisecond), err)
+		n.requireNoneAgain(t, done, said.String())
+		if err == nil {
+			break // it was done before
+		}
+	}
+	row, said := n.run(t)
+	require.Empty(t, row.Error)
+	n.requireNoneAgain(t, done, said)
+	require.Equal(t, whole.Digest, row.Digest)
+}
+
+// requireNoneAgain holds that a run did not deploy what is done, and notes what it did.
+func (n *night) requireNoneAgain(t *testing.T, done map[string]bool, said string) {
+	t.Helper()
+	for line := range strings.Lines(said) {
+		line = strings.TrimPrefix(strings.TrimSpace(line), "qwen: ")
+		if engine, ok := strings.CutSuffix(line, " deploys"); ok {
+			require.False(t, done[engine], "%s is measured again:\n%s", engine, said)
+		}
+		if engine, ok := strings.CutSuffix(line, " is done, and kept"); ok {
+			done[engine] = true
+		}
+	}
+}
