@@ -117,7 +117,7 @@ func TestThoroughFaults(t *testing.T) {
 		},
 		"out of memory": func(t *testing.T, n *night) {
 			ns.broken(t, servers.OutOfMemory, "decode tp2")
-			row, said := n.run(t)
+			row, said := n.run(t, "--max-gpus", "4") // so that tp1 waits for it
 			require.Empty(t, row.Error)
 			states := n.states(t, row.Digest)
 			require.Contains(t, states["decode tp2"], "failed out of memory: pod POD: OOMKilled")
