@@ -102,7 +102,10 @@ func (w *waiting) bounds(ctx context.Context, now time.Time, dgd *unstructured.U
 	if class != w.class {
 		w.class, w.troubled = class, now
 	}
-	if w.scheduled.IsZero() && len(pods) >= w.pods && all(pods, podScheduled) {
+	switch placed := len(pods) >= w.pods && all(pods, podScheduled); {
+	case !placed:
+		w.scheduled = time.Time{}
+	case w.scheduled.IsZero():
 		w.scheduled = now
 	}
 	if message != w.said {
