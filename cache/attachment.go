@@ -116,18 +116,14 @@ func (s *Store) attachments(ctx context.Context, d Digest) ([]Attachment, error)
 	if _, err := ParseDigest(string(d)); err != nil {
 		return nil, err
 	}
-	manifests, err := s.backend.referrers(ctx, d)
+	referrers, err := s.backend.referrers(ctx, map[Digest]bool{d: true})
 	if err != nil {
 		return nil, err
 	}
-	tagged, err := s.backend.find(ctx, signatureTag(d))
-	switch {
-	case err == nil:
-		manifests = append(manifests, tagged)
-	case !errors.Is(err, ErrNotFound):
-		return nil, err
+	var manifests []Digest
+	for _, r := range referrers[:min(len(referrers), maxAttachments)] {
+		manifests = append(manifests, r.digest)
 	}
-	manifests = manifests[:min(len(manifests), maxAttachments)]
 	get := func(d Digest, limit int64, manifest bool) ([]byte, error) {
 		return s.read(ctx, d, limit, manifest)
 	}
@@ -227,18 +223,6 @@ func attachment(d, manifestDigest Digest, get func(d Digest, limit int64, manife
 		found = append(found, Attachment{MediaType: string(l.MediaType), Data: data, Annotations: annotations})
 	}
 	return found, nil
-}
-
-// signatureTag is where cosign keeps signatures that are no referrers
-// (its specs/SIGNATURE_SPEC.md).
-func signatureTag(d Digest) string {
-	return referrersTag(d) + ".sig"
-}
-
-// referrersTag is the tag of the list of referrers where a registry has no API for
-// them (OCI distribution specification 1.1, "Referrers Tag Schema").
-func referrersTag(d Digest) string {
-	return "sha256-" + d.hex()
 }
 
 func hash(d Digest) v1.Hash {

@@ -48,10 +48,18 @@ type backend interface {
 	blob(ctx context.Context, d Digest, limit int64) ([]byte, error)
 	// find returns the digest that a tag names, or an error that is ErrNotFound.
 	find(ctx context.Context, tag string) (Digest, error)
-	// referrers returns the digests of manifests that refer to another.
-	referrers(ctx context.Context, d Digest) ([]Digest, error)
+	// referrers finds what is about one of the subjects. No manifest has been verified.
+	referrers(ctx context.Context, subjects map[Digest]bool) ([]referrer, error)
 	// put stores the artifact, and gives it the tag unless the tag is taken or empty.
 	put(ctx context.Context, a *artifact, tag string) error
+	// list returns every artifact that can be found, in any order.
+	list(ctx context.Context) ([]Artifact, error)
+	// touch dates an artifact anew.
+	touch(ctx context.Context, d Digest) error
+	// exclusive keeps writers out, where the store can, while do runs.
+	exclusive(ctx context.Context, do func() error) error
+	// remove deletes what was swept of the list, under exclusive.
+	remove(ctx context.Context, swept *Swept, all []Artifact) error
 	String() string
 }
 

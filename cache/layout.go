@@ -86,22 +86,23 @@ func (l *layout) find(ctx context.Context, tag string) (Digest, error) {
 
 // referrers reads the subjects of the manifests of attachments: an image layout has
 // no list of them.
-func (l *layout) referrers(ctx context.Context, d Digest) ([]Digest, error) {
-	data, err := l.read(ctx, indexFile, maxIndex)
+func (l *layout) referrers(ctx context.Context, subjects map[Digest]bool) ([]referrer, error) {
+	index, err := l.index(ctx)
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	index, err := parseIndex(data)
-	if err != nil {
-		return nil, err
-	}
-	var found []Digest
+	var found []referrer
 	for _, desc := range index.Manifests {
 		at, err := ParseDigest(desc.Digest.String())
 		if err != nil || desc.ArtifactType == resultKind.mediaType || desc.ArtifactType == measurementKind.mediaType {
+			continue
+		}
+		tag := desc.Annotations[tagAnnotation]
+		if subjects[cosignSubject(tag)] {
+			found = append(found, referrer{at, tag})
 			continue
 		}
 		data, err := l.manifest(ctx, at)
@@ -109,8 +110,8 @@ func (l *layout) referrers(ctx context.Context, d Digest) ([]Digest, error) {
 			continue // reading it would not make it one
 		}
 		var m v1.Manifest
-		if json.Unmarshal(data, &m) == nil && m.Subject != nil && m.Subject.Digest.String() == string(d) {
-			found = append(found, at)
+		if json.Unmarshal(data, &m) == nil && m.Subject != nil && subjects[Digest(m.Subject.Digest.String())] {
+			found = append(found, referrer{digest: at})
 		}
 	}
 	return found, ctx.Err()
@@ -140,6 +141,9 @@ func (l *layout) put(ctx context.Context, a *artifact, tag string) (err error) {
 		if err := writeBlob(root, b); err != nil {
 			return fmt.Errorf("writing blob %s: %w", b.digest, err)
 		}
+	}
+	if err := touch(root, a.digest); err != nil {
+		return err
 	}
 	if err := syncDir(root, blobsDir); err != nil {
 		return err
@@ -213,12 +217,17 @@ func updateIndex(root *os.Root, a *artifact, tag string) error {
 		}
 	}
 	addManifest(index, a, tag)
+	return writeIndex(root, index)
+}
+
+// writeIndex leaves an index alone that says the same already.
+func writeIndex(root *os.Root, index *v1.IndexManifest) error {
 	data, err := json.MarshalIndent(index, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encoding %s: %w", indexFile, err)
 	}
 	data = append(data, '\n')
-	if bytes.Equal(data, old) {
+	if old, err := readFile(root, indexFile, maxIndex); err == nil && bytes.Equal(data, old) {
 		return nil
 	}
 	if err := writeFile(root, indexFile, data); err != nil {
@@ -234,7 +243,7 @@ func addManifest(index *v1.IndexManifest, a *artifact, tag string) {
 	for i, desc := range index.Manifests {
 		name, tagged := desc.Annotations[tagAnnotation]
 		taken = taken || tagged && name == tag
-		if !tagged && desc.Digest.String() == string(a.digest) || tagged && name == tag && desc.Digest.String() == string(a.digest) {
+		if desc.Digest.String() == string(a.digest) && (!tagged || tag == "" || name == tag) {
 			at = i
 		}
 	}

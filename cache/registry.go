@@ -81,16 +81,16 @@ func (r *registry) String() string {
 }
 
 func (r *registry) manifest(ctx context.Context, d Digest) ([]byte, error) {
-	return r.fetch(ctx, "manifests", string(d), types.OCIManifestSchema1, maxManifest)
+	return r.fetch(ctx, "manifests", string(d), maxManifest)
 }
 
 func (r *registry) blob(ctx context.Context, d Digest, limit int64) ([]byte, error) {
-	return r.fetch(ctx, "blobs", string(d), "", limit)
+	return r.fetch(ctx, "blobs", string(d), limit)
 }
 
 // find hashes the manifest itself: the header that names its digest is optional.
 func (r *registry) find(ctx context.Context, tag string) (Digest, error) {
-	data, err := r.fetch(ctx, "manifests", tag, types.OCIManifestSchema1, maxManifest)
+	data, err := r.fetch(ctx, "manifests", tag, maxManifest)
 	if err != nil {
 		return "", err
 	}
@@ -100,43 +100,9 @@ func (r *registry) find(ctx context.Context, tag string) (Digest, error) {
 	return digestOf(data), nil
 }
 
-// referrers asks the registry, and where it has no such API reads the list that
-// clients keep under a tag (its specification, "Listing Referrers").
-func (r *registry) referrers(ctx context.Context, d Digest) ([]Digest, error) {
-	data, err := r.fetch(ctx, "referrers", string(d), types.OCIImageIndex, maxReferrers)
-	if errors.Is(err, ErrNotFound) {
-		data, err = r.fetch(ctx, "manifests", referrersTag(d), types.OCIImageIndex, maxReferrers)
-	}
-	if errors.Is(err, ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	index, err := parseIndex(data)
-	if err != nil {
-		return nil, fmt.Errorf("list of referrers: %w", err)
-	}
-	var found []Digest
-	for _, desc := range index.Manifests {
-		if at, err := ParseDigest(desc.Digest.String()); err == nil {
-			found = append(found, at)
-		}
-	}
-	return found, nil
-}
-
-// maxReferrers bounds a list of referrers.
-const maxReferrers = 4 << 20
-
-// withoutReferrers is how registries answer that do not know the path.
-func withoutReferrers() []int {
-	return []int{http.StatusBadRequest, http.StatusMethodNotAllowed, http.StatusNotAcceptable, http.StatusNotImplemented}
-}
-
 // fetch gets an object of the distribution API (its specification, "Pulling
 // manifests", "Pulling blobs") without looking at the bytes.
-func (r *registry) fetch(ctx context.Context, kind, ref string, accept types.MediaType, limit int64) ([]byte, error) {
+func (r *registry) fetch(ctx context.Context, kind, ref string, limit int64) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	client, err := r.authenticated(ctx)
@@ -148,8 +114,11 @@ func (r *registry) fetch(ctx context.Context, kind, ref string, accept types.Med
 	if err != nil {
 		return nil, err
 	}
-	if accept != "" {
-		req.Header.Set("Accept", string(accept))
+	switch kind {
+	case "manifests": // or the index that lists referrers, or that of another tool
+		req.Header.Set("Accept", string(types.OCIManifestSchema1)+","+string(types.OCIImageIndex))
+	case "referrers":
+		req.Header.Set("Accept", string(types.OCIImageIndex))
 	}
 	resp, err := client.Do(req)
 	if err != nil {
@@ -205,24 +174,33 @@ func (r *registry) put(ctx context.Context, a *artifact, tag string) error {
 	if err != nil {
 		return err
 	}
-	pusher, err := remote.NewPusher(remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithTransport(r.plain),
-		remote.WithUserAgent(userAgent), remote.WithRetryBackoff(backoff()), remote.WithRetryStatusCodes(retryStatuses()...))
+	pusher, err := remote.NewPusher(r.options(ctx)...)
 	if err != nil {
 		return err
 	}
 	if err := pusher.Push(ctx, r.repo.Digest(string(a.digest)), img); err != nil {
 		return describe(ctx, err)
 	}
-	if tag == "" {
-		return nil
+	for _, tag := range []string{pushedTag(a.digest, time.Now()), tag} {
+		if tag == "" {
+			continue
+		}
+		switch _, err := r.find(ctx, tag); {
+		case err == nil:
+			continue
+		case !errors.Is(err, ErrNotFound):
+			return err
+		}
+		if err := pusher.Put(ctx, r.repo.Tag(tag), img); err != nil {
+			return describe(ctx, err)
+		}
 	}
-	switch _, err := r.find(ctx, tag); {
-	case err == nil:
-		return nil
-	case !errors.Is(err, ErrNotFound):
-		return err
-	}
-	return describe(ctx, pusher.Put(ctx, r.repo.Tag(tag), img))
+	return nil
+}
+
+func (r *registry) options(ctx context.Context) []remote.Option {
+	return []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithTransport(r.plain),
+		remote.WithUserAgent(userAgent), remote.WithRetryBackoff(backoff()), remote.WithRetryStatusCodes(retryStatuses()...)}
 }
 
 // describe drops from an error what does not belong in a message: addresses that a
@@ -256,7 +234,7 @@ type image struct {
 }
 
 func (i image) RawManifest() ([]byte, error)        { return i.a.manifest, nil }
-func (i image) RawConfigFile() ([]byte, error)      { return []byte(emptyConfig), nil }
+func (i image) RawConfigFile() ([]byte, error)      { return i.a.blobs[0].data, nil }
 func (i image) MediaType() (types.MediaType, error) { return types.OCIManifestSchema1, nil }
 func (i image) LayerByDigest(h v1.Hash) (partial.CompressedLayer, error) {
 	for _, b := range i.a.blobs {
