@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -56,9 +55,7 @@ func dryRun(ctx context.Context, w io.Writer, jobs []job, o runOptions) error {
 
 func printPlans(w io.Writer, plans []planned, output string) error {
 	if output == "json" {
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		return enc.Encode(plans)
+		return printJSON(w, plans)
 	}
 	for _, p := range plans {
 		if p.Plan == nil {

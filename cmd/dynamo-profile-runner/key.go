@@ -1,11 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -32,8 +30,8 @@ share a result. It profiles nothing and reads no store.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !slices.Contains([]string{"text", "json"}, output) {
-				return &usageError{fmt.Errorf("--output: unknown value %q, want text or json", output)}
+			if err := checkOutput(output); err != nil {
+				return err
 			}
 			jobs, err := findJobs(cmd.Context(), args)
 			if err != nil {
@@ -67,15 +65,12 @@ func printKeys(w io.Writer, output string, jobs []job) error {
 		in := j.req.Inputs()
 		keys[i] = keyed{Request: j.req.Name, File: j.req.File, Key: in.Key(), Inputs: in}
 	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
 	if output == "json" {
-		return enc.Encode(keys)
+		return printJSON(w, keys)
 	}
 	for _, k := range keys {
 		fmt.Fprintf(w, "%s: request %q\n", k.File, k.Request)
-		if err := enc.Encode(k.Inputs); err != nil {
+		if err := printJSON(w, k.Inputs); err != nil {
 			return err
 		}
 		fmt.Fprintf(w, "key: %s\n", k.Key)

@@ -86,10 +86,7 @@ func report(stdout, stderr io.Writer, format string, outcomes []outcome) error {
 		rows[i] = newRow(o)
 	}
 	if format == "json" {
-		enc := json.NewEncoder(stdout)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		return enc.Encode(rows)
+		return printJSON(stdout, rows)
 	}
 	if len(rows) == 0 {
 		return nil
@@ -139,4 +136,11 @@ func orDash(s string) string {
 		return "-"
 	}
 	return s
+}
+
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
 }

@@ -58,7 +58,8 @@ the dynamo.lock beside the DGDR, for dynamo-cmp to render.
 Every flag is also an environment variable: --store is DYNAMO_CMP_STORE. A flag
 wins over its variable.
 
-Exit status: 0 every request has a result, 1 at least one has none, 2 bad input.`,
+Exit status: 0 done (of run: every request has a result), 1 failed (of run: at least
+one request has none), 2 bad input.`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -69,7 +70,7 @@ Exit status: 0 every request has a result, 1 at least one has none, 2 bad input.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; to see the flags: %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newRunCommand(), newKeyCommand(), newSignCommand(), newHardwareCommand())
+	root.AddCommand(newRunCommand(), newKeyCommand(), newSignCommand(), newHardwareCommand(), newGCCommand())
 	return root
 }
 

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	"github.com/spf13/pflag"
+)
+
+// runOptions are the flags of run.
+type runOptions struct {
+	store        string
+	force        bool
+	jobs         int
+	output       string
+	modelConfigs []string
+	python       string
+	thorough     thoroughOptions
+	dryRun       bool
+	estimate     bool
+	signing      signing
+
+	refresh         bool
+	argocdNamespace string
+	repoURL         string
+}
+
+func (o *runOptions) add(flags *pflag.FlagSet) {
+	flags.StringVar(&o.store, "store", "", "where results go: oci-layout:PATH or REGISTRY/REPO (default: the nearest .dynamo-cmp/store at or above the DGDR, or one at the repository root)")
+	flags.BoolVar(&o.force, "force", false, "profile again even where there is a result")
+	flags.BoolVar(&o.dryRun, "dry-run", false, "print the candidates that searchStrategy thorough would measure, with estimated time and GPU hours, and do nothing")
+	flags.BoolVar(&o.estimate, "estimate", false, "simulate what searchStrategy thorough asks to measure: the result renders until a run without it has measured")
+	flags.IntVar(&o.jobs, "jobs", min(2, runtime.NumCPU()), "requests profiled at once; each takes a core and 1-2 GiB")
+	flags.StringVar(&o.output, "output", "text", "text or json")
+	flags.StringSliceVar(&o.modelConfigs, "model-config", nil, "directories with config.json files of models that AIConfigurator does not ship, as <org>/<name>/config.json")
+	flags.BoolVar(&o.refresh, "refresh-applications", false, "mark the Argo CD Applications of new results for a hard refresh; for plugins that find results in --store by key: with the lock a commit does it")
+	flags.StringVar(&o.argocdNamespace, "argocd-namespace", "argocd", "where the Applications are; empty for all namespaces")
+	flags.StringVar(&o.repoURL, "repo-url", "", "the repository as the Applications name it (default: the git remote origin of the checkout)")
+	o.signing.keyFlag(flags)
+	flags.StringVar(&o.signing.image, "runner-image", "", "image that this runs in, with its digest, for the attestation that --signing-key signs")
+	flags.StringVar(&o.python, "python", defaultPython(), "a Python that has AIConfigurator installed")
+	o.thorough.add(flags)
+}
+
+func (o runOptions) check() error {
+	if err := checkOutput(o.output); err != nil {
+		return err
+	}
+	if o.jobs < 1 {
+		return &usageError{fmt.Errorf("--jobs: must be at least 1, is %d", o.jobs)}
+	}
+	return o.thorough.check()
+}
+
+// defaultPython is the one that make venv prepared, beside the working directory or
+// the binary's, else that of PATH.
+func defaultPython() string {
+	candidates := []string{filepath.Join(".venv", "bin", "python")}
+	if exe, err := os.Executable(); err == nil {
+		candidates = append(candidates, filepath.Join(filepath.Dir(exe), "..", ".venv", "bin", "python"))
+	}
+	for _, c := range candidates {
+		if _, err := os.Stat(c); err == nil {
+			return c
+		}
+	}
+	return "python3"
+}
