@@ -24,6 +24,7 @@ type kind struct{ noun, mediaType, name string }
 var (
 	resultKind      = kind{"profiling result", "application/vnd.dynamo-cmp.result.v1+json", "result.json"}
 	measurementKind = kind{"measurement", "application/vnd.dynamo-cmp.measurement.v1+json", "measurement.json"}
+	imagesKind      = kind{"list of images", "application/vnd.dynamo-cmp.images.v1+json", "images.json"}
 )
 
 // The empty config of an artifact and the name of a layer, as the OCI image

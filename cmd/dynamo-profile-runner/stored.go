@@ -51,14 +51,7 @@ func stored(ctx context.Context, store *cache.Store, j job, key profile.Key) (ca
 
 // locked is the digest that the lock has for the key, or empty. An estimate is none.
 func locked(j job, key profile.Key) (cache.Digest, error) {
-	data, err := os.ReadFile(filepath.Join(j.dir, cache.LockFile))
-	if errors.Is(err, os.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	lock, err := cache.ParseLock(filepath.Join(j.rel, cache.LockFile), data)
+	lock, err := readLock(j)
 	if err != nil {
 		return "", err
 	}
@@ -66,4 +59,16 @@ func locked(j job, key profile.Key) (cache.Digest, error) {
 		return entry.Result, nil
 	}
 	return "", nil
+}
+
+// readLock is the lock of the job's directory; one without it locks nothing.
+func readLock(j job) (*cache.Lock, error) {
+	data, err := os.ReadFile(filepath.Join(j.dir, cache.LockFile))
+	if errors.Is(err, os.ErrNotExist) {
+		return &cache.Lock{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return cache.ParseLock(filepath.Join(j.rel, cache.LockFile), data)
 }
