@@ -11,6 +11,8 @@ import (
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"github.com/dynamo-cmp/dynamo-cmp/profile"
 )
 
 // Artifact is a manifest that a store holds: a result, a measurement, what refers
@@ -130,4 +132,19 @@ var ownTag = regexp.MustCompile(`^(measurement-|pushed-[0-9]{8}-)?sha256-[0-9a-f
 // named reports whether somebody gave the artifact a tag of his own.
 func (a *Artifact) named() bool {
 	return slices.ContainsFunc(a.Tags, func(tag string) bool { return !ownTag.MatchString(tag) && !cosignTag.MatchString(tag) })
+}
+
+// AnswersKey reports whether the store names the artifact as the answer to the key.
+func (a *Artifact) AnswersKey(key profile.Key) bool {
+	return slices.Contains(a.Tags, keyTag(key))
+}
+
+// ReferrersTo lists what refers to an artifact, as signatures do, in the order of
+// digests.
+func (s *Store) ReferrersTo(ctx context.Context, d Digest) ([]Artifact, error) {
+	all, err := s.about(ctx, map[Digest]bool{d: true})
+	if err != nil {
+		return nil, fmt.Errorf("finding referrers of %s in %s: %w", d, s, err)
+	}
+	return all, nil
 }

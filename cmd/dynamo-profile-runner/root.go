@@ -71,7 +71,7 @@ one request has none), 2 bad input.`,
 		return &usageError{fmt.Errorf("%w; to see the flags: %s --help", err, cmd.CommandPath())}
 	})
 	root.AddCommand(newRunCommand(), newKeyCommand(), newSignCommand(), newHardwareCommand(),
-		newGCCommand(), newBundleCommand(), newLoadCommand())
+		newLsCommand(), newShowCommand(), newDiffCommand(), newGCCommand(), newBundleCommand(), newLoadCommand())
 	return root
 }
 

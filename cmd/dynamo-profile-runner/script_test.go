@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
@@ -32,6 +33,7 @@ func TestScript(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 			env.Setenv("DYNAMO_CMP_PYTHON", python)
+			env.Setenv("TODAY", time.Now().UTC().Format(time.DateOnly)) // when the stores were copied
 			repo := filepath.Join(env.WorkDir, "repo")
 			return errors.Join(
 				exec.Command("mkdir", "-p", filepath.Join(repo, ".git")).Run(),
