@@ -39,8 +39,10 @@ func (r *Result) check() error {
 // checkConfidence holds that a result claims no more than its origin supports.
 func (r *Result) checkConfidence() error {
 	const measures = "aiperf"
-	sla := r.SLA
+	sla, from := r.SLA, r.Provenance
 	switch {
+	case (r.Confidence == Imported) != slices.Contains(Sources(), from.Source) || r.Confidence != Imported && from.Claims != "":
+		return fmt.Errorf("confidence %s does not go with source %q and claims %q", r.Confidence, from.Source, from.Claims)
 	case r.Confidence == Naive && sla.Verified:
 		return errors.New("a naive result predicts nothing, so it cannot verify the SLA")
 	case r.Confidence == Naive && (r.Pick.Expected != nil || r.Curves != nil):
@@ -51,8 +53,8 @@ func (r *Result) checkConfidence() error {
 		return errors.New("an unverified SLA has no margins")
 	case r.Confidence == Measured && r.Inputs.Strategy != StrategyThorough:
 		return fmt.Errorf("strategy %s measures nothing, so the result cannot be measured", r.Inputs.Strategy)
-	case r.Provenance.Tool != "" && (r.Provenance.Tool == measures) != (r.Confidence == Measured):
-		return fmt.Errorf("confidence %s contradicts tool %q: %s alone measures", r.Confidence, r.Provenance.Tool, measures)
+	case from.Tool != "" && (from.Tool == measures) != (r.Confidence == Measured):
+		return fmt.Errorf("confidence %s contradicts tool %q: %s alone measures", r.Confidence, from.Tool, measures)
 	}
 	return nil
 }

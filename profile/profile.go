@@ -63,7 +63,8 @@ const (
 
 // Confidence says how a result was obtained, strongest first: Measured on real
 // GPUs, Simulated from measured tables, Estimated from tables that are
-// themselves estimates, Naive from the memory fit alone (the SLA is unverified).
+// themselves estimates, Imported from the output of another tool, whose word is all
+// there is, Naive from the memory fit alone (the SLA is unverified).
 type Confidence string
 
 // The confidences, strongest first.
@@ -71,10 +72,11 @@ const (
 	Measured  Confidence = "measured"
 	Simulated Confidence = "simulated"
 	Estimated Confidence = "estimated"
+	Imported  Confidence = "imported"
 	Naive     Confidence = "naive"
 )
 
 // Confidences lists every confidence, strongest first.
 func Confidences() []Confidence {
-	return []Confidence{Measured, Simulated, Estimated, Naive}
+	return []Confidence{Measured, Simulated, Estimated, Imported, Naive}
 }

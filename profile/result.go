@@ -153,6 +153,31 @@ type Provenance struct {
 	Database    string `json:"database,omitempty"`   // silicon, hybrid or sol: the performance tables' kind
 	Enumerator  string `json:"enumerator,omitempty"` // thorough only: what enumerated the candidates, with its version
 	Image       string `json:"image,omitempty"`      // thorough only: the runtime image by digest, as nodes ran it
+	// Source is what an imported result was read from, one of Sources; Claims is the
+	// confidence that it would have here, empty where the source does not tell.
+	Source string     `json:"source,omitempty"`
+	Claims Confidence `json:"claims,omitempty"`
+}
+
+// The sources of imported results: the output directory of AIConfigurator's command
+// line, and the ConfigMap dgdr-output-* of Dynamo's profiler.
+const (
+	SourceAIConfigurator = "aiconfigurator-output"
+	SourceDGDR           = "dgdr-output"
+)
+
+// Sources lists what results are imported from.
+func Sources() []string {
+	return []string{SourceAIConfigurator, SourceDGDR}
+}
+
+// Basis is the confidence that the numbers of a result have, whoever vouches for
+// them; empty where an imported one does not tell.
+func (r *Result) Basis() Confidence {
+	if r.Confidence == Imported {
+		return r.Provenance.Claims
+	}
+	return r.Confidence
 }
 
 // ParseResult decodes a result strictly and checks what every reader relies on:

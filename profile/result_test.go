@@ -29,6 +29,8 @@ func TestResultChecks(t *testing.T) {
 		{"an unknown schema", func(r *Result) { r.Schema = "v9" }, `schema is "v9"`},
 		{"inputs of another schema", func(r *Result) { r.Inputs.Schema = 9 }, "inputs have schema 9"},
 		{"an unknown confidence", func(r *Result) { r.Confidence = "sure" }, `unknown confidence "sure"`},
+		{"a source of a result that was made here", func(r *Result) { r.Provenance.Source = SourceDGDR }, `confidence simulated does not go with source "dgdr-output"`},
+		{"an imported result without a source", func(r *Result) { r.Confidence = Imported }, `confidence imported does not go with source ""`},
 		{"an unverified result says the SLA is met", func(r *Result) { r.SLA.Verified = false }, "an unverified SLA cannot be met"},
 		{"a naive result that verifies", func(r *Result) { r.Confidence = Naive }, "a naive result predicts nothing, so it cannot verify the SLA"},
 		{"a naive result that predicts", func(r *Result) { r.Confidence, r.SLA = Naive, SLAOutcome{} }, "a naive result predicts nothing, so it has no expected metrics"},

@@ -118,8 +118,8 @@ func (a *assembly) simulates() bool {
 	if a.replayed != nil {
 		return false
 	}
-	switch a.ans.Result.Confidence {
-	case profile.Naive, profile.Estimated:
+	switch a.ans.Result.Basis() {
+	case profile.Naive, profile.Estimated, "": // an imported one may not tell
 		a.warnings = append(a.warnings, a.req.Problem(mockerField, fmt.Sprintf(
 			"has no measured tables of %s on %s to take its timing from; it plays an engine of no particular kind",
 			a.req.Spec.Model, a.pick.System)))

@@ -78,7 +78,7 @@ func checkConfidence(c string) error {
 	if slices.Contains(profile.Confidences(), profile.Confidence(c)) {
 		return nil
 	}
-	return fmt.Errorf("unknown confidence %q, want some of measured, simulated, estimated, naive", c)
+	return fmt.Errorf("unknown confidence %q, want some of measured, simulated, estimated, imported, naive", c)
 }
 
 // narrowAllow leaves the confidences that the Application allows too.

@@ -27,7 +27,7 @@ func settings() []setting {
 	return []setting{
 		{
 			name: "allow", title: "Allowed confidences",
-			help:   "confidences that may be rendered, of measured,simulated,estimated,naive (empty: all)",
+			help:   "confidences that may be rendered, of measured,simulated,estimated,imported,naive (empty: all)",
 			bind:   func(f *pflag.FlagSet, o *options, s setting) { f.StringSliceVar(&o.allow, s.name, nil, s.help) },
 			narrow: (*options).narrowAllow,
 		},
