@@ -92,6 +92,7 @@ func (s *Store) String() string {
 // again changes nothing. The tag of the result's key is set when it is free; two
 // writers at once agree on one tag in a layout, while a registry, which has no
 // compare-and-swap, may keep the later one: readers that go by digest are unharmed.
+// An imported result takes no tag: a lock adopts it, and nothing else.
 func (s *Store) Put(ctx context.Context, res *profile.Result, files []profile.File) (Digest, error) {
 	a, err := resultArtifact(res, files)
 	if err != nil {
@@ -109,10 +110,18 @@ func resultArtifact(res *profile.Result, files []profile.File) (*artifact, error
 }
 
 func (s *Store) put(ctx context.Context, res *profile.Result, a *artifact) (Digest, error) {
-	if err := s.backend.put(ctx, a, keyTag(res.Inputs.Key())); err != nil {
+	if err := s.backend.put(ctx, a, tagFor(res)); err != nil {
 		return "", fmt.Errorf("storing result %s in %s: %w", a.digest, s, err)
 	}
 	return a.digest, nil
+}
+
+// tagFor is the tag that a result wants, empty for none.
+func tagFor(res *profile.Result) string {
+	if res.Confidence == profile.Imported {
+		return ""
+	}
+	return keyTag(res.Inputs.Key())
 }
 
 // Get returns the result of that digest, verified, from local copies where they

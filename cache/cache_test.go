@@ -92,6 +92,7 @@ func TestStore(t *testing.T) {
 		"a result comes back as it was put":            testRoundTrip,
 		"the order of files changes nothing":           testOrder,
 		"a tag never moves":                            testTag,
+		"an imported result has no tag":                testImported,
 		"what is not there is not found":               testNotFound,
 		"a cancelled context ends every call":          testCancelled,
 		"a store may go when local copies are there":   testOffline,
@@ -145,6 +146,20 @@ func testTag(t *testing.T, ref string) {
 	got, err := s.Get(t.Context(), d2)
 	require.NoError(t, err)
 	require.Equal(t, second, got)
+}
+
+func testImported(t *testing.T, ref string) {
+	s := open(t, ref, Options{})
+	imported := sample(1000, "1")
+	imported.Confidence, imported.Provenance.Source = profile.Imported, profile.SourceDGDR
+	d := put(t, s, imported)
+	_, err := s.Find(t.Context(), imported.Inputs.Key())
+	require.ErrorIs(t, err, ErrNotFound)
+	require.Equal(t, []Digest{d}, held(t, s))
+	own := put(t, s, sample(1000, "1"))
+	found, err := s.Find(t.Context(), imported.Inputs.Key())
+	require.NoError(t, err)
+	require.Equal(t, own, found)
 }
 
 func testNotFound(t *testing.T, ref string) {

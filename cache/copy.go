@@ -25,9 +25,8 @@ func (s *Store) Copy(ctx context.Context, to *Store, results []Digest) (referrer
 		if err != nil {
 			return nil, fmt.Errorf("reading %s in %s: %w", d, s, err)
 		}
-		key := res.Inputs.Key()
-		c.tag = keyTag(key)
-		if first, err := s.backend.find(ctx, c.tag); err == nil && first == d {
+		c.tag = tagFor(res)
+		if first, err := s.backend.find(ctx, keyTag(res.Inputs.Key())); err == nil && first == d {
 			tagged = append(tagged, c)
 		} else {
 			others = append(others, c)

@@ -15,7 +15,7 @@ import (
 var update = flag.Bool("update", false, "rewrite the expected output in testdata")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"dynamo-cmp": main, "hold-slot": holdSlot, "keypair": keypair, "sign": signLocked})
+	testscript.Main(m, map[string]func(){"dynamo-cmp": main, "hold-slot": holdSlot, "keypair": keypair, "sign": signLocked, "adopt": adoptLocked})
 }
 
 // TestScript runs the command line in copies of the example repository ($WORK/repo).

@@ -15,6 +15,7 @@ import (
 const (
 	statusHit      = "hit"
 	statusProfiled = "profiled"
+	statusImported = "imported"
 	statusFailed   = "failed"
 )
 

@@ -70,7 +70,7 @@ one request has none), 2 bad input.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; to see the flags: %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newRunCommand(), newKeyCommand(), newSignCommand(), newHardwareCommand(),
+	root.AddCommand(newRunCommand(), newKeyCommand(), newSignCommand(), newHardwareCommand(), newImportCommand(),
 		newLsCommand(), newShowCommand(), newDiffCommand(), newGCCommand(), newBundleCommand(), newLoadCommand())
 	return root
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -194,15 +193,7 @@ func (r *runner) answer(ctx context.Context, j job, profile func() (outcome, err
 		o.err = fmt.Errorf("%s:%d: request %q: %w", j.req.File, j.req.Line, j.req.Name, err)
 		return o
 	}
-	entry := cache.LockEntry{
-		Name:       j.req.Name,
-		Key:        cmp.Or(j.asked, key),
-		Estimate:   j.asked != "",
-		Result:     o.digest,
-		Confidence: o.result.Confidence,
-		Profiler:   o.result.Provenance.Tool + " " + o.result.Provenance.ToolVersion,
-	}
-	if err := cache.UpdateLock(ctx, j.dir, []cache.LockEntry{entry}); err != nil {
+	if err := cache.UpdateLock(ctx, j.dir, []cache.LockEntry{newEntry(&o)}); err != nil {
 		o.err = fmt.Errorf("%s:%d: request %q: %w", j.req.File, j.req.Line, j.req.Name, err)
 	}
 	return o

@@ -46,23 +46,34 @@ func (s *session) simulate(ctx context.Context) (*profile.Result, []profile.File
 	} else if err != nil {
 		return nil, nil, err
 	}
-	for mode, best := range out.Best {
-		out.Best[mode] = slices.DeleteFunc(best, func(r ranked) bool { return r.Row.contextParallel() })
-	}
-	mode := profile.Mode(out.Chosen)
-	if needsRoles(s.in) {
-		mode = profile.Disaggregated
-	}
+	mode := s.choose(out)
 	if len(out.Best[mode]) == 0 || !s.meets(out.Best[mode][0].Row) {
 		return nil, nil, s.unmet(ctx, out)
 	}
+	res, err := s.conclude(out, mode)
+	return res, files(out.Files), err
+}
+
+// choose is the mode to pick from, once the rows are gone that cannot be deployed.
+func (s *session) choose(out outcome) profile.Mode {
+	for mode, best := range out.Best {
+		out.Best[mode] = slices.DeleteFunc(best, func(r ranked) bool { return r.Row.contextParallel() })
+	}
+	if needsRoles(s.in) {
+		return profile.Disaggregated
+	}
+	return profile.Mode(out.Chosen)
+}
+
+// conclude makes the result of the best row of a mode.
+func (s *session) conclude(out outcome, mode profile.Mode) (*profile.Result, error) {
 	best := out.Best[mode][0]
 	pick, err := s.pick(best, mode)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := s.checkMemory(pick); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	res := s.result(profile.Simulated, pick)
 	if s.database != silicon {
@@ -73,7 +84,7 @@ func (s *session) simulate(ctx context.Context) (*profile.Result, []profile.File
 	res.Pareto = s.pareto(out)
 	res.Warnings = s.warnings
 	res.Provenance.Database = s.database
-	return res, files(out.Files), nil
+	return res, nil
 }
 
 // checkMemory holds the pick against the memory that the request says a GPU has:

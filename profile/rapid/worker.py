@@ -249,6 +249,10 @@ class Worker:
         )
         return {"batchSize": cfg["params"]["agg"]["max_batch_size"], "args": self.arguments(cfg, params["backend"], None)}
 
+    def flags(self, params):
+        """Engine flags of a configuration that AIConfigurator's command line saved."""
+        return self.arguments(params["config"], params["backend"], params["version"])
+
     def engines(self, params):
         """The prefill and decode engines that a measuring search tries.
 
