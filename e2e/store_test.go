@@ -119,6 +119,7 @@ func TestStore(t *testing.T) {
 				t.Run("cosign verifies the attestation of a run", s.attested)
 				t.Run("audit", s.audited)
 			}
+			t.Run("what is in no use goes with its signatures", s.swept)
 		})
 	}
 }
@@ -197,4 +198,36 @@ requireSignature: true
 	require.Zero(t, code, out)
 	require.Regexp(t, `qwen-small .* 0h +ok`, out)
 	require.Regexp(t, `llama-70b .* unknown +ok`, out)
+}
+
+// swept has llama-70b go, which two signatures in two forms refer to.
+func (s *shop) swept(t *testing.T) {
+	code, out := s.cosign(t, append([]string{"sign", "--key", filepath.Join(s.keys, "cosign.key"), "--new-bundle-format=false", s.store + "@" + llamaResult}, offline()...)...)
+	require.Zero(t, code, out)
+	require.NoError(t, os.RemoveAll(filepath.Join(s.repo, "apps", "llama-70b")))
+	require.NoError(t, os.RemoveAll(filepath.Join(s.repo, ".git")))
+	for _, args := range [][]string{{"init", "-q"}, {"add", "."}, {"-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "all"}} {
+		code, out = s.run(t, "git", args...)
+		require.Zero(t, code, out)
+	}
+	gc := func() string {
+		code, out := s.run(t, runnerBinary(t), "gc", "--grace", "0")
+		require.Zero(t, code, out)
+		return out
+	}
+	require.Contains(t, gc(), "1 in no use have no date") // no runner pushed it
+	out = gc()
+	require.Contains(t, out, llamaResult)
+	require.Contains(t, out, ": 3 deleted, ")
+
+	repo, err := name.NewRepository(s.store)
+	require.NoError(t, err)
+	tags, err := remote.List(repo, remote.WithAuthFromKeychain(authn.DefaultKeychain), remote.WithTransport(s.registry.Transport))
+	require.NoError(t, err)
+	for _, tag := range tags {
+		require.NotContains(t, tag, strings.TrimPrefix(llamaResult, "sha256:"))
+	}
+	require.Contains(t, gc(), ": 0 deleted, ")
+	code, out = s.generate(t, "qwen-small", s.keys)
+	require.Zero(t, code, out)
 }

@@ -51,7 +51,7 @@ func StartDistribution(t testing.TB) Registry {
 	host := "127.0.0.1:" + Port(t)
 	config := fmt.Sprintf(`version: 0.1
 log: {level: warn}
-storage: {filesystem: {rootdirectory: %[1]s/data}}
+storage: {filesystem: {rootdirectory: %[1]s/data}, delete: {enabled: true}}
 http: {addr: %[2]q, tls: {certificate: %[1]s/server.crt, key: %[1]s/server.key}}
 auth: {htpasswd: {realm: e2e, path: %[1]s/htpasswd}}
 `, dir, host)
