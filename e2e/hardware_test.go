@@ -16,8 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/kustomize/api/krusty"
-	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/dynamo-cmp/dynamo-cmp/e2e/servers"
 )
@@ -78,14 +76,7 @@ func TestHardwareOfCluster(t *testing.T) {
 	_, stderr, err := hardware()
 	require.Error(t, err)
 	require.Contains(t, stderr, "listing nodes: nodes is forbidden")
-	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), "../examples/gitops-repo/platform/profile-runner/hardware")
-	require.NoError(t, err)
-	for _, r := range built.Resources() {
-		object, err := r.Map()
-		require.NoError(t, err)
-		_, err = objects.Apply(t.Context(), &unstructured.Unstructured{Object: object}, "e2e")
-		require.NoError(t, err)
-	}
+	objects.ApplyFiles(t, "", "../examples/gitops-repo/platform/profile-runner/hardware/rbac.yaml")
 	require.Eventually(t, func() bool { // until the API server's authorizer has the role
 		_, stderr, _ = hardware()
 		return !bytes.Contains([]byte(stderr), []byte("forbidden"))

@@ -18,8 +18,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// defaultBase is the runner's base, the same as in the Dockerfile.
-const defaultBase = "python:3.12-slim"
+// defaultBase is the runner's base, the same as in the Dockerfile. Its slim variant
+// has no git, by which locks are pushed.
+const defaultBase = "python:3.12"
 
 // basePython is the base's own interpreter.
 const basePython = "/usr/local/bin/python3"

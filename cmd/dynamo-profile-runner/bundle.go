@@ -171,7 +171,7 @@ func selectLocked(ctx context.Context, paths []string, ref string, progress *ste
 			}
 			stores[at] = &cache.Selection{Store: s}
 		}
-		lock, err := readLock(j)
+		lock, err := j.lock()
 		if err == nil {
 			err = imagesOf(ctx, j, lock, stores[at].Store, users)
 		}

@@ -75,7 +75,7 @@ func printDifferences(w io.Writer, output string, a, b *named) error {
 	tw := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(tw, "\t%s\t%s\t\n", short(string(a.digest)), short(string(b.digest)))
 	for _, d := range differences {
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", d.Path, orDash(cut(d.Before)), orDash(cut(d.After)), change(d))
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", d.Path, orDash(cut(d.Before)), orDash(cut(d.After)), percent(d))
 	}
 	if err := tw.Flush(); err != nil {
 		return err
@@ -97,8 +97,8 @@ func cut(s string) string {
 	return s
 }
 
-// change is by how much an expected number moved, in percent.
-func change(d profile.Difference) string {
+// percent is by how much an expected number moved, in percent.
+func percent(d profile.Difference) string {
 	before, err := strconv.ParseFloat(d.Before, 64)
 	after, err2 := strconv.ParseFloat(d.After, 64)
 	if err != nil || err2 != nil || before == 0 || !strings.HasPrefix(d.Path, "expected.") {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -119,7 +118,7 @@ func importResult(ctx context.Context, path string, o importOptions, progress *s
 		return nil, fmt.Errorf("%s: %w", where, err)
 	}
 	out := &outcome{job: j, status: statusImported, digest: digest, result: res}
-	if err := cache.UpdateLock(ctx, j.dir, []cache.LockEntry{newEntry(out)}); err != nil {
+	if err := cache.UpdateLock(ctx, j.dir, []cache.LockEntry{out.entry()}); err != nil {
 		return nil, fmt.Errorf("%s: %w", where, err)
 	}
 	return out, nil
@@ -144,16 +143,4 @@ func readImport(ctx context.Context, path string, dir bool, j job, o runOptions,
 		return nil, nil, err
 	}
 	return profiler.ImportDeployment(ctx, j.req.Inputs(), modelDir(j.req), j.req.Name, data)
-}
-
-// newEntry is the lock entry of an outcome.
-func newEntry(o *outcome) cache.LockEntry {
-	return cache.LockEntry{
-		Name:       o.job.req.Name,
-		Key:        cmp.Or(o.job.asked, o.job.req.Inputs().Key()),
-		Estimate:   o.job.asked != "",
-		Result:     o.digest,
-		Confidence: o.result.Confidence,
-		Profiler:   o.result.Provenance.Tool + " " + o.result.Provenance.ToolVersion,
-	}
 }

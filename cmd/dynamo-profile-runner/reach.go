@@ -76,15 +76,15 @@ func (r *reach) git(ctx context.Context, stdin []byte, args ...string) ([]byte, 
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit):
-		return nil, fmt.Errorf("git %s: %s", args[0], gitError(string(exit.Stderr)))
+		return nil, fmt.Errorf("git %s: %s", args[0], gitMessage(string(exit.Stderr)))
 	case err != nil:
 		return nil, fmt.Errorf("git %s: %w", args[0], err)
 	}
 	return out, nil
 }
 
-// gitError is the line of git's messages that says what went wrong.
-func gitError(stderr string) string {
+// gitMessage is the line of git's messages that says what went wrong.
+func gitMessage(stderr string) string {
 	lines := strings.Split(strings.TrimSpace(stderr), "\n")
 	line := lines[len(lines)-1]
 	if i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "fatal: ") }); i >= 0 {

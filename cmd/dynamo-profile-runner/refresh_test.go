@@ -14,8 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic/fake"
 	k8stesting "k8s.io/client-go/testing"
-	"sigs.k8s.io/kustomize/api/krusty"
-	"sigs.k8s.io/kustomize/kyaml/filesys"
 
 	"github.com/dynamo-cmp/dynamo-cmp/cache"
 )
@@ -204,13 +202,11 @@ func TestSameRepository(t *testing.T) {
 
 // What the example grants is what a refresh does, to the account that it ships.
 func TestRefreshRights(t *testing.T) {
-	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), "../../examples/gitops-repo/platform/profile-runner/refresh")
-	require.NoError(t, err)
 	kinds := map[string]map[string]any{}
-	for _, resource := range built.Resources() {
-		object, err := resource.Map()
-		require.NoError(t, err)
-		kinds[resource.GetKind()] = object
+	for _, object := range deployment(t, "refresh") {
+		if meta := object["metadata"].(map[string]any); object["kind"] == "ServiceAccount" || meta["name"] == "dynamo-profile-runner-refresh" {
+			kinds[object["kind"].(string)] = object
+		}
 	}
 	require.Len(t, kinds, 3)
 	require.Equal(t, []any{map[string]any{

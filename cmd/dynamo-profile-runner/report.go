@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -30,6 +31,18 @@ type outcome struct {
 	refreshed []string     // Argo CD Applications that were told to look, as namespace/name
 	outranked cache.Digest // the result that the key's tag went on to name instead of a new one
 	notes     []string     // why Argo CD does not see the result
+}
+
+// entry pins the result of the outcome.
+func (o outcome) entry() cache.LockEntry {
+	return cache.LockEntry{
+		Name:       o.job.req.Name,
+		Key:        cmp.Or(o.job.asked, o.job.req.Inputs().Key()),
+		Estimate:   o.job.asked != "",
+		Result:     o.digest,
+		Confidence: o.result.Confidence,
+		Profiler:   o.result.Provenance.Tool + " " + o.result.Provenance.ToolVersion,
+	}
 }
 
 // row is an outcome as both reports show it. Latencies are in milliseconds.

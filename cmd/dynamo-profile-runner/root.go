@@ -19,6 +19,7 @@ import (
 const (
 	exitFailed = 1
 	exitInput  = 2
+	exitStale  = 3
 )
 
 // usageError is a command line that cannot be meant.
@@ -40,9 +41,13 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	fmt.Fprintln(stderr, err)
 	var usage *usageError
+	var stale *staleError
 	var problems profile.Problems
 	if errors.As(err, &usage) || errors.As(err, &problems) {
 		return exitInput
+	}
+	if errors.As(err, &stale) {
+		return exitStale
 	}
 	return exitFailed
 }
@@ -59,7 +64,7 @@ Every flag is also an environment variable: --store is DYNAMO_CMP_STORE. A flag
 wins over its variable.
 
 Exit status: 0 done (of run: every request has a result), 1 failed (of run: at least
-one request has none), 2 bad input.`,
+one request has none), 2 bad input, 3 at least one result is stale (stale only).`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -70,7 +75,7 @@ one request has none), 2 bad input.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; to see the flags: %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newRunCommand(), newKeyCommand(), newSignCommand(), newHardwareCommand(), newImportCommand(),
+	root.AddCommand(newRunCommand(), newJobCommand(), newStaleCommand(), newKeyCommand(), newSignCommand(), newHardwareCommand(), newImportCommand(),
 		newLsCommand(), newShowCommand(), newDiffCommand(), newGCCommand(), newBundleCommand(), newLoadCommand())
 	return root
 }

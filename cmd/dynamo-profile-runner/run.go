@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
+	"os"
 	"sync"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/dynamo-cmp/dynamo-cmp/cache"
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
 	"github.com/dynamo-cmp/dynamo-cmp/profile/rapid"
 )
@@ -26,13 +23,18 @@ type profiler interface {
 func newRunCommand() *cobra.Command {
 	var o runOptions
 	cmd := &cobra.Command{
-		Use:   "run PATH...",
+		Use:   "run [PATH...]",
 		Short: "Answer every request below the paths",
 		Long: `run finds the DGDRs in the given files, directories and everything below them (but
 hidden directories and testdata), and gives each a profiling result: the one that is
 locked, or that the store has for its key, or a new one. Every result is pushed to
 the store and pinned in the dynamo.lock beside its DGDR. What fails stops no other
 request.
+
+With --repo it works on a clone of its own. With --push-branch the locks, and the
+results where the repository keeps them, are pushed as a commit to that branch, whose
+message says what changed; the branch is made where it is missing, and never forced.
+git does it, so that its configuration, credentials and signing apply.
 
 stdout gets the table of results; progress and errors go to stderr.`,
 		Example: `  # one application; commit the dynamo.lock that this writes
@@ -53,11 +55,14 @@ stdout gets the table of results; progress and errors go to stderr.`,
 
   # signed, for renderers that trust the key only: COSIGN_PASSWORD decrypts it
   dynamo-profile-runner run apps/llama-70b --signing-key cosign.key
+  # a CronJob: what main asks for, answered on a branch to review
+  dynamo-profile-runner run --repo https://git.example.com/inference/gitops-repo.git --branch main \
+    --push-branch dynamo-profiles --store registry.example.com/dynamo/profiles
 
   # profile again although there is a result, after an upgrade of AIConfigurator
   dynamo-profile-runner run apps/llama-70b --force`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
+			if len(args) == 0 && o.remote.repo == "" && os.Getenv("DYNAMO_CMP_REPO") == "" {
 				return &usageError{errors.New("run needs a path; to profile everything below the working directory: dynamo-profile-runner run .")}
 			}
 			return nil
@@ -73,18 +78,29 @@ stdout gets the table of results; progress and errors go to stderr.`,
 			if err != nil {
 				return err
 			}
+			repository, args, err := openRemote(cmd.Context(), o, args)
+			if err != nil {
+				return err
+			}
+			defer repository.end()
+			o.modelConfigs = repository.below(o.modelConfigs)
 			jobs, findErr := findJobs(cmd.Context(), args)
+			findErr = repository.plainErrors(findErr)
+			if jobs, err = o.share(jobs); err != nil {
+				return err
+			}
 			if o.dryRun {
 				return errors.Join(findErr, dryRun(cmd.Context(), cmd.OutOrStdout(), jobs, o))
 			}
 			progress := newProgress(cmd.ErrOrStderr())
 			outcomes := run(cmd.Context(), jobs, o, progress)
 			progress.close()
+			pushErr := repository.publish(cmd.Context(), cmd.ErrOrStderr(), outcomes)
 			refreshErr := applications.refresh(cmd.Context(), outcomes)
 			if err := report(cmd.OutOrStdout(), cmd.ErrOrStderr(), o.output, outcomes); err != nil {
 				return err
 			}
-			return errors.Join(findErr, failed(outcomes), refreshErr)
+			return errors.Join(findErr, failed(outcomes), pushErr, refreshErr)
 		},
 	}
 	o.add(cmd.Flags())
@@ -103,7 +119,8 @@ func run(ctx context.Context, jobs []job, o runOptions, progress *progress) []ou
 	defer rapidProfiler.Close()
 	measurer := newMeasurer(ctx, o.thorough, rapidProfiler, progress)
 	defer func() { measurer.close() }()
-	r := runner{opts: o, rapid: rapidProfiler, thorough: measurer, progress: progress}
+	r := runner{opts: o, rapid: rapidProfiler, thorough: measurer, progress: progress,
+		now: &freshness{installed: rapidProfiler.Installed, image: imageDigests}}
 	if o.estimate {
 		jobs = r.estimates(ctx, jobs)
 	}
@@ -125,36 +142,6 @@ func run(ctx context.Context, jobs []job, o runOptions, progress *progress) []ou
 	return outcomes
 }
 
-// byInputs groups the jobs that one profile answers, and orders the groups so
-// that those which need the same performance tables follow each other, and a
-// worker loads them once.
-func (r *runner) byInputs(jobs []job) [][]int {
-	type group struct {
-		tables string
-		jobs   []int
-	}
-	groups := map[string]*group{}
-	var order []*group
-	for i, j := range jobs {
-		id, tables := fmt.Sprint("unreadable ", i), ""
-		if j.req != nil {
-			in := j.req.Inputs()
-			id, tables = r.ref(j)+" "+string(in.Key()), in.Hardware.System+" "+string(in.Backend)
-		}
-		if groups[id] == nil {
-			groups[id] = &group{tables: tables}
-			order = append(order, groups[id])
-		}
-		groups[id].jobs = append(groups[id].jobs, i)
-	}
-	slices.SortStableFunc(order, func(a, b *group) int { return strings.Compare(a.tables, b.tables) })
-	alike := make([][]int, len(order))
-	for i, g := range order {
-		alike[i] = g.jobs
-	}
-	return alike
-}
-
 // failed is the error that says how many requests have no result, or nil.
 func failed(outcomes []outcome) error {
 	n := 0
@@ -167,85 +154,4 @@ func failed(outcomes []outcome) error {
 		return nil
 	}
 	return fmt.Errorf("%d of %d without a result", n, len(outcomes))
-}
-
-type runner struct {
-	opts     runOptions
-	rapid    profiler
-	thorough *measurer
-	progress *progress
-}
-
-// answer gives one request its result, in the store and in the lock. A new one
-// comes from profile, which requests with equal inputs share.
-func (r *runner) answer(ctx context.Context, j job, profile func() (outcome, error)) outcome {
-	if j.problem != nil {
-		return outcome{job: j, err: j.problem}
-	}
-	if err := ctx.Err(); err != nil {
-		return outcome{job: j, err: fmt.Errorf("%s: not started: %w", j.req.File, err)}
-	}
-	key := j.req.Inputs().Key()
-	r.progress.start(key, j.req.Name)
-	o, err := r.result(ctx, j, key, profile)
-	o.job = j
-	if err != nil {
-		o.err = fmt.Errorf("%s:%d: request %q: %w", j.req.File, j.req.Line, j.req.Name, err)
-		return o
-	}
-	if err := cache.UpdateLock(ctx, j.dir, []cache.LockEntry{newEntry(&o)}); err != nil {
-		o.err = fmt.Errorf("%s:%d: request %q: %w", j.req.File, j.req.Line, j.req.Name, err)
-	}
-	return o
-}
-
-// result is the stored answer to the request, or a new one.
-func (r *runner) result(ctx context.Context, j job, key profile.Key, profile func() (outcome, error)) (outcome, error) {
-	if !r.opts.force {
-		store, err := r.open(j)
-		if err != nil {
-			return outcome{}, err
-		}
-		digest, res, err := stored(ctx, store, j, key)
-		if err == nil {
-			o := outcome{status: statusHit, digest: digest, result: res}
-			if before, err := locked(j, key); err != nil || before != digest {
-				// Nothing in Git names it yet: a sweep must not take it for forgotten.
-				if err := store.Touch(ctx, digest); err != nil {
-					o.notes = append(o.notes, err.Error())
-				}
-			}
-			return o, nil
-		}
-		if !errors.Is(err, cache.ErrNotFound) {
-			return outcome{}, err
-		}
-	}
-	return profile()
-}
-
-// profile makes a new result and stores it.
-func (r *runner) profile(ctx context.Context, j job) (outcome, error) {
-	store, err := r.open(j)
-	if err != nil {
-		return outcome{}, err
-	}
-	started := time.Now()
-	res, files, err := r.measureOrSimulate(ctx, j, store)
-	if err != nil {
-		return outcome{}, err
-	}
-	digest, err := r.opts.signing.put(ctx, store, res, files, started)
-	if err != nil {
-		return outcome{}, err
-	}
-	o := outcome{status: statusProfiled, digest: digest, result: res}
-	if !r.opts.refresh {
-		return o, nil
-	}
-	// The tag of a key stays where it is: what goes by key may not see the result.
-	if first, err := store.Find(ctx, res.Inputs.Key()); err == nil && first != digest {
-		o.outranked = first
-	}
-	return o, nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"os"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/stretchr/testify/require"
+
+	"github.com/dynamo-cmp/dynamo-cmp/cache"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected output in testdata")
@@ -22,7 +25,8 @@ func TestMain(m *testing.M) {
 
 // TestScript runs the command line in copies of the example repository
 // ($WORK/repo). The extra command `exits N ARG...` runs dynamo-profile-runner and
-// wants that exit status; the condition [aiconfigurator] says whether it is here.
+// wants that exit status, and `age DIR VERSION` makes the locked results of a directory
+// those of another version of their tool; the condition [aiconfigurator] says whether it is here.
 func TestScript(t *testing.T) {
 	examples, err := filepath.Abs("../../examples/gitops-repo")
 	require.NoError(t, err)
@@ -43,7 +47,7 @@ func TestScript(t *testing.T) {
 		Condition: func(cond string) (bool, error) {
 			return cond == "aiconfigurator" && python != "", nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "age": age},
 	})
 }
 
@@ -75,5 +79,24 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	if got != want {
 		ts.Fatalf("dynamo-profile-runner %v exits with %d, want %d", args[1:], got, want)
+	}
+}
+
+func age(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	data, err := os.ReadFile(filepath.Join(dir, cache.LockFile))
+	ts.Check(err)
+	lock, err := cache.ParseLock(cache.LockFile, data)
+	ts.Check(err)
+	store, err := cache.Open("oci-layout:"+ts.MkAbs(".dynamo-cmp/store"), cache.Options{})
+	ts.Check(err)
+	for _, e := range lock.Profiles {
+		res, err := store.Get(context.Background(), e.Result)
+		ts.Check(err)
+		res.Provenance.ToolVersion = args[1]
+		e.Result, err = store.Put(context.Background(), res, nil)
+		ts.Check(err)
+		e.Profiler = res.Provenance.Tool + " " + args[1]
+		ts.Check(cache.UpdateLock(context.Background(), dir, []cache.LockEntry{e}))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 
 	"github.com/dynamo-cmp/dynamo-cmp/cache"
@@ -51,7 +52,7 @@ func stored(ctx context.Context, store *cache.Store, j job, key profile.Key) (ca
 
 // locked is the digest that the lock has for the key, or empty. An estimate is none.
 func locked(j job, key profile.Key) (cache.Digest, error) {
-	lock, err := readLock(j)
+	lock, err := j.lock()
 	if err != nil {
 		return "", err
 	}
@@ -61,14 +62,20 @@ func locked(j job, key profile.Key) (cache.Digest, error) {
 	return "", nil
 }
 
-// readLock is the lock of the job's directory; one without it locks nothing.
-func readLock(j job) (*cache.Lock, error) {
-	data, err := os.ReadFile(filepath.Join(j.dir, cache.LockFile))
+// lock is the lock of the job's directory.
+func (j job) lock() (*cache.Lock, error) {
+	return readLock(filepath.Join(j.dir, cache.LockFile), path.Join(j.rel, cache.LockFile))
+}
+
+// readLock reads a lock file, which messages call shown; one that is not there locks
+// nothing.
+func readLock(file, shown string) (*cache.Lock, error) {
+	data, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
 		return &cache.Lock{}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	return cache.ParseLock(filepath.Join(j.rel, cache.LockFile), data)
+	return cache.ParseLock(shown, data)
 }

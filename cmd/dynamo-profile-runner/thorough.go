@@ -138,7 +138,7 @@ func (r *runner) measureOrSimulate(ctx context.Context, j job, store *cache.Stor
 		return r.rapid.Profile(ctx, in, modelDir(j.req))
 	}
 	var replaces cache.Digest
-	if r.opts.force {
+	if r.opts.force || r.opts.renew {
 		digest, _, err := stored(ctx, store, j, in.Key())
 		if err != nil && !errors.Is(err, cache.ErrNotFound) {
 			return nil, nil, err

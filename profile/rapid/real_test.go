@@ -104,6 +104,23 @@ func TestSameInputsSameBytes(t *testing.T) {
 	})
 }
 
+// What is said to be installed is what an answer names.
+func TestInstalled(t *testing.T) {
+	p := New(Options{Python: python(t)})
+	defer p.Close()
+	res, _, err := p.Profile(t.Context(), inputs(qwen, "h100_sxm"), "")
+	require.NoError(t, err)
+	got, err := p.Installed(t.Context(), res.Pick.System, res.Pick.Backend, res.Provenance.Database)
+	require.NoError(t, err)
+	require.Equal(t, Installed{res.Provenance.Tool, res.Provenance.ToolVersion, res.Pick.BackendVersion}, got)
+	got, err = p.Installed(t.Context(), "no-such-system", "vllm", "")
+	require.NoError(t, err)
+	require.Equal(t, Installed{Tool: res.Provenance.Tool, Version: res.Provenance.ToolVersion}, got)
+	got, err = p.Installed(t.Context(), "no-such-system", "vllm", "silicon")
+	require.NoError(t, err)
+	require.Empty(t, got.Tables)
+}
+
 func TestAnswers(t *testing.T) {
 	interpreter := python(t)
 	p := New(Options{Python: interpreter})

@@ -158,6 +158,11 @@ class Worker:
         with open(os.path.join(root, "query_versions.yaml"), encoding="utf-8") as f:
             return yaml.safe_load(f)["defaults"][params["backend"]]["current"]
 
+    def tables(self, params):
+        """The version of the tables that a sweep would take; empty without any."""
+        latest = self.tool.database.get_latest_database_version
+        return self.version(params) or latest(system=params["system"], backend=params["backend"]) or ""
+
     def sweep(self, params):
         """Runs the sweeps of the default and the load-match picking rules."""
         tasks = self.default_tasks(params)
