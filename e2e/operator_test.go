@@ -33,17 +33,19 @@ type cluster struct {
 	core        kubernetes.Interface
 	deployments dynamic.ResourceInterface
 	plane       *servers.ControlPlane
+	kubeconfig  string // of a runner, with the rights that the example gives it
 }
 
 func startCluster(t *testing.T, config servers.OperatorConfig) *cluster {
 	t.Helper()
 	servers.DynamoPython(t)
 	plane := servers.StartControlPlane(t)
-	c := &cluster{Objects: plane.Objects(t), plane: plane}
+	c := &cluster{Objects: plane.Objects(t), plane: plane, kubeconfig: plane.As(t, "system:serviceaccount:dynamo-profile-runner:dynamo-profile-runner")}
 	c.DefineDynamo(t)
 	_, err := c.Apply(t.Context(), &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "profiling"}}}, "e2e")
 	require.NoError(t, err)
+	c.ApplyFiles(t, "profiling", "../examples/gitops-repo/platform/profile-runner/rbac.yaml")
 	c.core, err = kubernetes.NewForConfig(plane.Config)
 	require.NoError(t, err)
 	c.deployments, err = c.Of(schema.GroupVersionKind{Group: "nvidia.com", Version: "v1beta1", Kind: "DynamoGraphDeployment"}, "profiling")

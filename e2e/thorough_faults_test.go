@@ -44,7 +44,7 @@ func newNights(t *testing.T) *nights {
 	}})
 	aiperf, err := filepath.Abs("testdata")
 	require.NoError(t, err)
-	ns.env = append(os.Environ(), "KUBECONFIG="+ns.plane.Kubeconfig, "HF_HUB_CACHE="+ns.Hub.Dir, "HF_HUB_OFFLINE=1",
+	ns.env = append(os.Environ(), "KUBECONFIG="+ns.kubeconfig, "HF_HUB_CACHE="+ns.Hub.Dir, "HF_HUB_OFFLINE=1",
 		"PATH="+aiperf+":"+os.Getenv("PATH"))
 	return ns
 }

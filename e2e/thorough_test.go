@@ -48,7 +48,7 @@ func newNight(t *testing.T, config servers.OperatorConfig) *night {
 	c := startCluster(t, config)
 	n := &night{cluster: c, dir: t.TempDir()}
 	n.write(t, thoroughRequest)
-	n.env = append(os.Environ(), "KUBECONFIG="+c.plane.Kubeconfig, "HF_HUB_CACHE="+c.Hub.Dir, "HF_HUB_OFFLINE=1")
+	n.env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig, "HF_HUB_CACHE="+c.Hub.Dir, "HF_HUB_OFFLINE=1")
 	n.args = []string{"run", "apps", "--namespace", "profiling", "--aiperf", filepath.Join(filepath.Dir(aiperf), "aiperf"),
 		"--store", "oci-layout:" + filepath.Join(n.dir, "store"), "--lease-duration", "15s", "--decode-points", "2", "--output", "json"}
 	return n
