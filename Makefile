@@ -69,7 +69,7 @@ E2E := cd e2e && DYNAMO_CMP_TOOLS=$(KUBERNETES):$(ARGOCD):$(REDIS):$(COSIGN):$(R
 	DYNAMO_CMP_DYNAMO=$(DYNAMO_VENV)/bin/python DYNAMO_CMP_AIPERF_PYTHON=$(AIPERF_VENV)/bin/python DYNAMO_CMP_RENDERS=$(RENDERS) go test -count=1 -timeout 30m
 
 e2e-argocd: venv $(KUBERNETES)/complete $(ARGOCD)/argocd $(REDIS)/redis-server ## the plugin under the real Argo CD and kube-apiserver
-	$(E2E) -skip 'TestAPIServer|TestOperator|TestThorough|TestStore' ./...
+	$(E2E) -skip 'TestAPIServer|TestOperator|TestThorough|TestStore|TestFleet' ./...
 
 e2e-apiserver: venv $(KUBERNETES)/complete ## every render against the real kube-apiserver with Dynamo's definitions
 	rm -rf $(RENDERS) && mkdir -p $(RENDERS)
@@ -79,8 +79,8 @@ e2e-apiserver: venv $(KUBERNETES)/complete ## every render against the real kube
 e2e-thorough: venv $(KUBERNETES)/complete $(DYNAMO_VENV)/complete $(AIPERF_VENV)/complete ## thorough searches on a real kube-apiserver, Dynamo's mocker and AIPerf
 	$(E2E) -run 'TestOperator|TestThorough' .
 
-e2e-store: venv $(COSIGN)/cosign $(REGISTRY)/registry ## results in real registries, signed and verified by the real cosign
-	$(E2E) -run TestStore .
+e2e-store: venv $(KUBERNETES)/complete $(COSIGN)/cosign $(REGISTRY)/registry ## results in real registries, signed and verified by the real cosign, and runners on a real control plane
+	$(E2E) -run 'TestStore|TestFleet' .
 
 e2e-images: venv $(AIPERF_VENV)/complete ## both images, unpacked and run
 	DYNAMO_CMP_IMAGES=1 DYNAMO_CMP_AIPERF_PYTHON=$(AIPERF_VENV)/bin/python go test -count=1 ./images
