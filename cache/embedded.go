@@ -1,7 +1,11 @@
 package cache
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 )
 
@@ -24,4 +28,36 @@ func Embedded(root, dir string) string {
 			return layoutPrefix + filepath.Join(root, store)
 		}
 	}
+}
+
+// OpenEmbedded opens the store that a file system carries, such as that of a commit, to
+// read from it: the nearest .dynamo-cmp/store at dir or above. Its root is named
+// in messages. Where there is none, ok is false.
+func OpenEmbedded(files fs.FS, root, dir string, o Options) (s *Store, ok bool) {
+	for at := path.Clean(dir); ; at = path.Dir(at) {
+		place := path.Join(at, embeddedDir)
+		if info, err := fs.Stat(files, place); err == nil && info.IsDir() {
+			sub, err := fs.Sub(files, place)
+			if err != nil {
+				return nil, false
+			}
+			return &Store{backend: &layout{filepath.Join(root, filepath.FromSlash(place)), sub}, local: localDir(o.LocalDir)}, true
+		}
+		if at == "." {
+			return nil, false
+		}
+	}
+}
+
+// readFrom returns at most limit bytes of a file and one more.
+func readFrom(files fs.FS, name string, limit int64) ([]byte, error) {
+	f, err := files.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", name, ErrNotFound)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readAll(f, 0, limit)
 }

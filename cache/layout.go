@@ -33,7 +33,8 @@ const maxIndex = 64 << 20
 // the index that names them, and every file is replaced whole. Writers take turns
 // by the lock of the directory.
 type layout struct {
-	dir string
+	dir   string
+	files fs.FS // read instead of the directory, and not written; nil for the directory
 }
 
 func (l *layout) String() string {
@@ -51,6 +52,9 @@ func (l *layout) blob(ctx context.Context, d Digest, limit int64) ([]byte, error
 func (l *layout) read(ctx context.Context, name string, limit int64) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
+	}
+	if l.files != nil {
+		return readFrom(l.files, name, limit)
 	}
 	root, err := os.OpenRoot(l.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -118,6 +122,9 @@ func (l *layout) referrers(ctx context.Context, subjects map[Digest]bool) ([]ref
 }
 
 func (l *layout) put(ctx context.Context, a *artifact, tag string) (err error) {
+	if l.files != nil {
+		return errors.New("is part of a commit and cannot be written")
+	}
 	if err := os.MkdirAll(l.dir, 0o755); err != nil {
 		return err
 	}

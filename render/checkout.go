@@ -29,5 +29,5 @@ func OpenTreeIn(top, dir string) (*Tree, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("%s: opening the repository: %w", dir, cause(err))
 	}
-	return &Tree{root: root}, filepath.ToSlash(rel), nil
+	return newTree(root), filepath.ToSlash(rel), nil
 }

@@ -31,7 +31,7 @@ type closure struct {
 	holders map[string]holder  // the files that hold DGDRs, by place
 	docs    []profile.Document // what the other resource files hold
 	written []profile.Document // the DGDRs as they are written, by number
-	used    map[string]bool    // directories of what was read
+	used    map[string]bool    // what was read
 	mention bool               // some file mentions a DGDR
 
 	open     []string // the chain of directories being visited
@@ -174,7 +174,7 @@ func (c *closure) load(name, from, field string) ([]byte, bool) {
 	if c.bytes > maxTotalBytes {
 		c.fault(from, field, "the build reads more than %d MiB", maxTotalBytes>>20)
 	}
-	c.used[path.Dir(name)] = true
+	c.used[name] = true
 	c.mention = c.mention || mentionsRequest(data)
 	return data, true
 }

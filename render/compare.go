@@ -108,8 +108,9 @@ func onlyDeployment(file string, data []byte) (object, error) {
 	return copyTree(plain).(object), nil
 }
 
-// sizings are the components of a deployment by role.
-func sizings(dgd object) map[string][]Sizing {
+// Components are those of a DynamoGraphDeployment of either version, in the words of
+// v1beta1.
+func Components(dgd map[string]any) []map[string]any {
 	spec, _ := dgd["spec"].(object)
 	components := objects(spec["components"])
 	services, _ := spec["services"].(object)
@@ -120,6 +121,17 @@ func sizings(dgd object) map[string][]Sizing {
 			components = append(components, s.component())
 		}
 	}
+	return components
+}
+
+// Size is that of a component of Components.
+func Size(component map[string]any) Sizing {
+	return sizing(component)
+}
+
+// sizings are the components of a deployment by role.
+func sizings(dgd object) map[string][]Sizing {
+	components := Components(dgd)
 	workers := 0
 	for _, c := range components {
 		if isEngine(c) {

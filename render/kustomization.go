@@ -67,7 +67,7 @@ func (r reader) resources(paths []string) {
 		if !ok {
 			continue
 		}
-		info, err := r.tree.root.Stat(path.Join(r.layer.dir, rel))
+		info, err := r.tree.stat(path.Join(r.layer.dir, rel))
 		if err == nil && info.IsDir() {
 			if rel, dir, ok := r.directory(field, p); ok {
 				paths[i] = r.use(field, rel, dir)

@@ -2,6 +2,7 @@ package render
 
 import (
 	"maps"
+	"path"
 	"slices"
 
 	"sigs.k8s.io/kustomize/api/types"
@@ -23,10 +24,14 @@ func (t *Tree) Reach(dir string) *Reach {
 		return nil
 	}
 	c := readClosure(t, dir)
-	delete(c.used, dir)
+	dirs := map[string]bool{}
+	for file := range c.used {
+		dirs[path.Dir(file)] = true
+	}
+	delete(dirs, dir)
 	return &Reach{
 		Requests:  c.mention,
 		Component: len(c.layers) > 0 && c.layers[0].spec.Kind == types.ComponentKind,
-		Dirs:      slices.Sorted(maps.Keys(c.used)),
+		Dirs:      slices.Sorted(maps.Keys(dirs)),
 	}
 }

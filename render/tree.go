@@ -18,10 +18,30 @@ const (
 	maxFiles      = 10_000
 )
 
-// Tree is a read-only view of a checkout, confined to its root: a symbolic link
-// that leads out of it is refused, and so is a file larger than 4 MiB.
+// Tree is a read-only view of a checkout or a commit, confined to its root: a symbolic
+// link that leads out of it is refused, and so is a file larger than 4 MiB.
 type Tree struct {
-	root *os.Root
+	root  string
+	files Files
+	close func() error
+}
+
+// Files is a file system that refuses every path that leads out of it, as that of an
+// os.Root does.
+type Files interface {
+	fs.ReadLinkFS
+	fs.StatFS
+	fs.ReadDirFS
+}
+
+// NewTree is a view of other files than those of a directory, such as a commit's. The
+// root is the directory that they would be in.
+func NewTree(files Files, root string) *Tree {
+	return &Tree{root, files, func() error { return nil }}
+}
+
+func newTree(root *os.Root) *Tree {
+	return &Tree{root.Name(), root.FS().(Files), root.Close}
 }
 
 // OpenTree opens the checkout that dir belongs to and returns dir relative to
@@ -50,7 +70,7 @@ func OpenTree(dir string) (*Tree, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("%s: opening the repository: %w", dir, cause(err))
 	}
-	t := &Tree{root: r}
+	t := newTree(r)
 	info, err := r.Stat(rel)
 	if err == nil && !info.IsDir() {
 		err = errors.New("not a directory")
@@ -63,25 +83,28 @@ func OpenTree(dir string) (*Tree, string, error) {
 
 // Root returns the absolute path of the root.
 func (t *Tree) Root() string {
-	return t.root.Name()
+	return t.root
 }
 
 // Close releases the view.
 func (t *Tree) Close() error {
-	return t.root.Close()
+	return t.close()
 }
 
 // Read returns the bytes of a file, named relative to the root. A missing file
 // is fs.ErrNotExist.
 func (t *Tree) Read(name string) ([]byte, error) {
-	info, err := t.root.Stat(name) // before Open, which would wait on a named pipe
+	info, err := t.stat(name) // before Open, which would wait on a named pipe
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, cause(err))
 	}
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s: not a regular file", name)
 	}
-	f, err := t.root.Open(name)
+	if info.Size() > maxFileBytes {
+		return nil, fmt.Errorf("%s: larger than %d MiB", name, maxFileBytes>>20)
+	}
+	f, err := t.files.Open(path.Clean(name))
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, cause(err))
 	}
@@ -94,6 +117,14 @@ func (t *Tree) Read(name string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: larger than %d MiB", name, maxFileBytes>>20)
 	}
 	return data, nil
+}
+
+// stat follows links. A path that is outside by its spelling is no path to the files.
+func (t *Tree) stat(name string) (fs.FileInfo, error) {
+	if name = path.Clean(name); !fs.ValidPath(name) {
+		return nil, errors.New("path escapes from parent")
+	}
+	return t.files.Stat(name)
 }
 
 // maxLinks is how many links a path may lead through, as on Linux.
@@ -110,7 +141,7 @@ func (t *Tree) resolve(name string) (string, error) {
 		if next == ".." || strings.HasPrefix(next, "../") {
 			return "", fmt.Errorf("%s: leads out of the repository", name)
 		}
-		info, err := t.root.Lstat(next)
+		info, err := t.files.Lstat(next)
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", name, cause(err))
 		}
@@ -118,7 +149,7 @@ func (t *Tree) resolve(name string) (string, error) {
 			at = next
 			continue
 		}
-		target, err := t.root.Readlink(next)
+		target, err := t.files.ReadLink(next)
 		links++
 		switch {
 		case err != nil:
@@ -135,7 +166,7 @@ func (t *Tree) resolve(name string) (string, error) {
 
 // list returns the names of the regular files and links directly in dir, sorted.
 func (t *Tree) list(dir string) ([]string, error) {
-	entries, err := fs.ReadDir(t.root.FS(), dir)
+	entries, err := t.files.ReadDir(path.Clean(dir))
 	if err != nil {
 		return nil, fmt.Errorf("%s: listing: %w", dir, cause(err))
 	}
