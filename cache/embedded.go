@@ -1,12 +1,15 @@
 package cache
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
 // embeddedDir is where a repository keeps results of its own.
@@ -31,22 +34,52 @@ func Embedded(root, dir string) string {
 }
 
 // OpenEmbedded opens the store that a file system carries, such as that of a commit, to
-// read from it: the nearest .dynamo-cmp/store at dir or above. Its root is named
-// in messages. Where there is none, ok is false.
+// read from it: the nearest .dynamo-cmp/store at dir or above. Messages say it is below
+// root. Where there is none, ok is false.
 func OpenEmbedded(files fs.FS, root, dir string, o Options) (s *Store, ok bool) {
+	place, ok := embeddedIn(files, dir)
+	if !ok {
+		return nil, false
+	}
+	sub, err := fs.Sub(files, place)
+	if err != nil {
+		return nil, false
+	}
+	return &Store{backend: &layout{filepath.Join(root, filepath.FromSlash(place)), sub}, local: localDir(o.LocalDir)}, true
+}
+
+func embeddedIn(files fs.FS, dir string) (place string, ok bool) {
 	for at := path.Clean(dir); ; at = path.Dir(at) {
 		place := path.Join(at, embeddedDir)
 		if info, err := fs.Stat(files, place); err == nil && info.IsDir() {
-			sub, err := fs.Sub(files, place)
-			if err != nil {
-				return nil, false
-			}
-			return &Store{backend: &layout{filepath.Join(root, filepath.FromSlash(place)), sub}, local: localDir(o.LocalDir)}, true
+			return place, true
 		}
 		if at == "." {
-			return nil, false
+			return "", false
 		}
 	}
+}
+
+// EmbeddedFiles names the files that hold a result in the store which OpenEmbedded would
+// open, whether they are there or not: its manifest and, where that can be read, what it
+// lists. Without a store there are none.
+func EmbeddedFiles(files fs.FS, dir string, d Digest) []string {
+	place, ok := embeddedIn(files, dir)
+	if _, err := ParseDigest(string(d)); !ok || err != nil {
+		return nil
+	}
+	names := []string{path.Join(place, blobsDir, d.hex())}
+	data, err := readFrom(files, names[0], maxManifest)
+	var m v1.Manifest
+	if err != nil || len(data) > maxManifest || json.Unmarshal(data, &m) != nil {
+		return names
+	}
+	for _, layer := range m.Layers {
+		if at, err := ParseDigest(layer.Digest.String()); err == nil {
+			names = append(names, path.Join(place, blobsDir, at.hex()))
+		}
+	}
+	return names
 }
 
 // readFrom returns at most limit bytes of a file and one more.

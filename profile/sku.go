@@ -131,3 +131,9 @@ func (d *decoder) checkSKU(path, sku string) {
 		d.warn(path, "%s is known to AIConfigurator only: Dynamo's 1.5 operator would refuse this DGDR%s", sku, same)
 	}
 }
+
+// KnownSKU says whether a DGDR may name that gpuSku.
+func KnownSKU(sku string) bool {
+	_, ok := gpus[sku]
+	return ok
+}

@@ -117,7 +117,7 @@ func Components(dgd map[string]any) []map[string]any {
 	for _, name := range slices.Sorted(maps.Keys(services)) {
 		if service, ok := services[name].(object); ok {
 			// What v1beta1 has no place for has nothing to do with size.
-			s := alphaService{o: &override{req: &profile.Request{}}, name: name, in: service, base: object{}}
+			s := alphaService{o: &override{req: &profile.Request{}}, name: name, in: copyTree(service).(object), base: object{}}
 			components = append(components, s.component())
 		}
 	}

@@ -86,6 +86,11 @@ func (t *Tree) Root() string {
 	return t.root
 }
 
+// Files are what the view is of.
+func (t *Tree) Files() Files {
+	return t.files
+}
+
 // Close releases the view.
 func (t *Tree) Close() error {
 	return t.close()

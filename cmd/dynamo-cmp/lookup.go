@@ -29,10 +29,6 @@ type resolver struct {
 }
 
 func newResolver(tree *render.Tree, src *render.Source, o options) (*resolver, error) {
-	lock, err := readLock(tree, src.Dir)
-	if err != nil {
-		return nil, err
-	}
 	ref := o.store
 	if ref == "" {
 		ref = cache.Embedded(tree.Root(), src.Dir)
@@ -40,6 +36,14 @@ func newResolver(tree *render.Tree, src *render.Source, o options) (*resolver, e
 	store, err := cache.Open(ref, cache.Options{LocalDir: o.cacheDir})
 	if err != nil {
 		return nil, &codedError{exitInput, fmt.Errorf("--store: %w", err)}
+	}
+	return newResolverOf(store, tree, src, o)
+}
+
+func newResolverOf(store *cache.Store, tree *render.Tree, src *render.Source, o options) (*resolver, error) {
+	lock, err := readLock(tree, src.Dir)
+	if err != nil {
+		return nil, err
 	}
 	keys, err := o.keys()
 	if err != nil {

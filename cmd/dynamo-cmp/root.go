@@ -46,9 +46,14 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(stderr, failure(err))
+	if !errors.Is(err, errQuiet) {
+		fmt.Fprintln(stderr, failure(err))
+	}
 	return exitCode(err)
 }
+
+// errQuiet ends a command with a status when stdout has said all there is to say.
+var errQuiet = errors.New("said on stdout")
 
 func exitCode(err error) int {
 	var coded *codedError
@@ -78,7 +83,7 @@ flag wins over its variable.
 Exit status: 0 done, 1 internal error, 2 bad input, 3 no result for a request,
 4 a stored byte was changed, 5 the store cannot be reached, 6 refused by policy.
 On any of them but 0 stdout is empty, except that fn, verify and doctor say there
-what is wrong, with status 1.`,
+what is wrong, with status 1. diff has the statuses of its kind: 2 for a difference.`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -89,7 +94,7 @@ what is wrong, with status 1.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &codedError{exitInput, fmt.Errorf("%w; to see the flags: %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newGenerateCommand(), newParametersCommand(), newDiscoverCommand(), newRenderCommand(), newFnCommand(), newVerifyCommand(), newExplainCommand(), newDoctorCommand())
+	root.AddCommand(newGenerateCommand(), newParametersCommand(), newDiscoverCommand(), newRenderCommand(), newFnCommand(), newVerifyCommand(), newExplainCommand(), newDiffCommand(), newDoctorCommand())
 	return root
 }
 

@@ -1,0 +1,292 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/dynamo-cmp/dynamo-cmp/cache"
+	"github.com/dynamo-cmp/dynamo-cmp/profile"
+	"github.com/dynamo-cmp/dynamo-cmp/render"
+	"github.com/dynamo-cmp/dynamo-cmp/review"
+	"github.com/dynamo-cmp/dynamo-cmp/revision"
+)
+
+// side is one revision of the repository.
+type side struct {
+	name  review.Revision
+	tree  *render.Tree
+	files *revision.Files // nil for the worktree
+	opts  options
+
+	blobs    map[string]string // hashes of the files of results, by their paths
+	worktree *side             // nil for itself
+}
+
+func (s *side) close() error {
+	if s.worktree != nil {
+		return s.worktree.close()
+	}
+	return s.tree.Close()
+}
+
+// review compares the two sides below a path, or the whole repository.
+func (o *diffOptions) review(ctx context.Context, at string, given bool, prices *review.Prices) (*review.Review, error) {
+	repo, err := revision.Open(at)
+	if err != nil {
+		return nil, err
+	}
+	below := "."
+	if given {
+		abs, err := filepath.Abs(at)
+		if err != nil {
+			return nil, err
+		}
+		if below, err = filepath.Rel(repo.Root(), abs); err != nil {
+			return nil, err
+		}
+	}
+	base, head, err := o.sides(repo)
+	if err != nil {
+		return nil, err
+	}
+	defer head.close()
+	r := &review.Review{Base: base.name, Head: head.name, Violations: []review.Violation{}}
+	if prices != nil {
+		r.Currency = prices.Currency
+	}
+	was, now, unchanged, err := changed(ctx, base, head, filepath.ToSlash(below))
+	if err != nil {
+		return nil, err
+	}
+	r.Unchanged, r.Apps = unchanged, review.Compare(was, now, prices)
+	return r, nil
+}
+
+// sides opens both; the worktree is also where a commit without a store of its own has
+// its results from.
+func (o *diffOptions) sides(repo *revision.Repository) (base, head *side, err error) {
+	from, err := repo.Commit(cmp.Or(o.head, "HEAD"))
+	if err != nil {
+		return nil, nil, fmt.Errorf("--head: %w", err)
+	}
+	to, name := from, o.base
+	switch {
+	case name != "":
+		if to, err = repo.Commit(name); err != nil {
+			return nil, nil, fmt.Errorf("--base: %w", err)
+		}
+	default:
+		if to, err = repo.Base(from); err != nil {
+			return nil, nil, fmt.Errorf("%w; or to compare with another: --base REV", err)
+		}
+		name = to.Hash
+	}
+	tree, _, err := render.OpenTree(repo.Root())
+	if err != nil {
+		return nil, nil, err
+	}
+	worktree := &side{name: review.Revision{Name: "worktree"}, tree: tree, opts: o.options, blobs: map[string]string{}}
+	commit := func(c *revision.Commit, name string) *side {
+		files := c.Files()
+		return &side{
+			name: review.Revision{Name: name, Commit: c.Hash}, tree: render.NewTree(files, repo.Root()), files: files,
+			opts: o.options, blobs: map[string]string{}, worktree: worktree,
+		}
+	}
+	head = worktree
+	if o.head != "" {
+		head = commit(from, o.head)
+	}
+	return commit(to, name), head, nil
+}
+
+// changed renders both sides of the apps whose files differ, and counts the others.
+func changed(ctx context.Context, base, head *side, below string) (was, now []review.App, unchanged int, err error) {
+	b, err := base.apps(below)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	h, err := head.apps(below)
+	if err != nil {
+		return nil, nil, 0, err
+	}
+	if len(b) == 0 && len(h) == 0 {
+		return nil, nil, 0, fmt.Errorf("%s: no DynamoGraphDeploymentRequest here or below, in either revision", below)
+	}
+	dirs := slices.Concat(b, h)
+	slices.Sort(dirs)
+	for _, dir := range slices.Compact(dirs) {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, 0, fmt.Errorf("comparing: %w; to allow more time: --timeout", err)
+		}
+		bf, hf := base.inputs(dir), head.inputs(dir)
+		if sameFiles(bf, hf) {
+			unchanged++
+			continue
+		}
+		if app, ok := base.render(ctx, dir, bf); ok {
+			was = append(was, app)
+		}
+		if app, ok := head.render(ctx, dir, hf); ok {
+			now = append(now, app)
+		}
+	}
+	return was, now, unchanged, nil
+}
+
+// apps are the directories of a side below a path, none where that does not exist.
+func (s *side) apps(below string) ([]string, error) {
+	apps, err := s.tree.Apps(below, cache.LockFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: searching %w", s.name, err)
+	}
+	var dirs []string
+	for _, a := range apps {
+		dirs = append(dirs, a.Dir)
+	}
+	return dirs, nil
+}
+
+// inputs are what the render of a directory reads, by path: the hashes of files. The
+// blobs of locked results are under the name of the store.
+type inputs struct {
+	files map[string]string
+	blobs map[string]string
+}
+
+func sameFiles(a, b inputs) bool {
+	return equal(a.files, b.files) && equal(a.blobs, b.blobs)
+}
+
+func equal(a, b map[string]string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for name, hash := range a {
+		if b[name] != hash {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *side) inputs(dir string) inputs {
+	in := inputs{map[string]string{}, map[string]string{}}
+	app := s.tree.App(dir)
+	if len(app.Files) == 0 {
+		return in
+	}
+	for _, file := range app.Files {
+		in.files[file] = s.hash(file)
+	}
+	name := path.Join(dir, cache.LockFile)
+	if hash := s.hash(name); hash != "" {
+		in.files[name] = hash
+	}
+	data, err := s.tree.Read(name)
+	if err != nil {
+		return in
+	}
+	lock, err := cache.ParseLock(name, data)
+	if err != nil {
+		return in
+	}
+	for _, e := range lock.Profiles {
+		in.blobs[string(e.Result)] = s.stored(dir, e.Result)
+	}
+	return in
+}
+
+// stored tells a result in the store that the revision carries from one that is not
+// whole: "" where it carries no store, or another is named.
+func (s *side) stored(dir string, d cache.Digest) string {
+	if s.opts.store != "" {
+		return ""
+	}
+	names := cache.EmbeddedFiles(s.tree.Files(), dir, d)
+	if len(names) == 0 && s.worktree != nil {
+		return s.worktree.stored(dir, d)
+	}
+	id := strings.Join(names, "\x00")
+	if known, ok := s.blobs[id]; ok {
+		return known
+	}
+	var hashes []string
+	for _, name := range names {
+		hashes = append(hashes, s.hash(name))
+	}
+	s.blobs[id] = strings.Join(hashes, " ")
+	return s.blobs[id]
+}
+
+// render is a directory of the side; ok is false where it is not there.
+func (s *side) render(ctx context.Context, dir string, in inputs) (app review.App, ok bool) {
+	if len(in.files) == 0 {
+		return app, false
+	}
+	app = review.App{Dir: dir, Files: in.files}
+	app.Err = s.fill(ctx, &app)
+	return app, true
+}
+
+func (s *side) fill(ctx context.Context, app *review.App) error {
+	src, err := s.tree.Load(app.Dir)
+	if err != nil {
+		return err
+	}
+	src.DGDVersion = s.opts.dgdVersion
+	r, err := s.resolver(src)
+	if err != nil {
+		return err
+	}
+	answers := map[*profile.Request]render.Answer{}
+	app.Stream, err = render.Build(ctx, src, func(ctx context.Context, req *profile.Request) (render.Answer, error) {
+		ans, err := r.answer(ctx, req)
+		answers[req] = ans
+		return ans, err
+	})
+	if err != nil {
+		return err
+	}
+	for _, req := range src.Requests {
+		entry, _ := r.lock.Entry(req.Name)
+		app.Requests = append(app.Requests, review.Request{Request: req, Result: answers[req].Result, Digest: answers[req].Digest, Estimate: entry.Estimate})
+	}
+	return nil
+}
+
+// resolver finds results in the store that a commit carries, before that of the worktree.
+func (s *side) resolver(src *render.Source) (*resolver, error) {
+	if s.files != nil && s.opts.store == "" {
+		if store, ok := cache.OpenEmbedded(s.files, s.tree.Root(), src.Dir, cache.Options{LocalDir: s.opts.cacheDir}); ok {
+			return newResolverOf(store, s.tree, src, s.opts)
+		}
+	}
+	return newResolver(s.tree, src, s.opts)
+}
+
+// hash is that of a file's content, "" where it cannot be read, on both sides the same.
+func (s *side) hash(name string) string {
+	if s.files != nil {
+		hash, err := s.files.Hash(name)
+		if err != nil {
+			return ""
+		}
+		return hash
+	}
+	data, err := s.tree.Read(name)
+	if err != nil {
+		return ""
+	}
+	return revision.BlobHash(data)
+}
