@@ -196,10 +196,7 @@ func (f FieldChange) line() string {
 		if text == "" {
 			return `""`
 		}
-		if len(text) > maxValue {
-			text = strings.ToValidUTF8(text[:maxValue], "") + "…"
-		}
-		return text
+		return clip(text, maxValue)
 	}
 	return fmt.Sprintf("%s: %s → %s", f.Path, show(f.Base), show(f.Head))
 }

@@ -56,7 +56,7 @@ func (r *Review) Markdown() string {
 		if folded > 0 {
 			what = append(what, plural(folded, "manifest"))
 		}
-		fmt.Fprintf(&b, "\n> [!NOTE]\n> %s left out: a comment has room for 65,536 characters. To see all: `dynamo-cmp diff --base %s`.\n", strings.Join(what, " and "), plainCode(r.Base.Name))
+		fmt.Fprintf(&b, "\n> [!NOTE]\n> %s left out: a comment has room for 65,536 characters. To see all: `dynamo-cmp diff --base %s`.\n", strings.Join(what, " and "), plainCode(clip(r.Base.Name, 100)))
 	}
 	return b.String()
 }
@@ -74,7 +74,11 @@ func (r *Review) sections() []section {
 	fmt.Fprintf(&top, "%s → %s\n", code(r.Base.String()), code(r.Head.String()))
 	if len(r.Violations) > 0 {
 		top.WriteString("\n> [!CAUTION]\n> Refused by policy:\n")
-		for _, v := range r.Violations {
+		for i, v := range r.Violations {
+			if i == maxRows {
+				fmt.Fprintf(&top, "> - and %d more\n", len(r.Violations)-i)
+				break
+			}
 			fmt.Fprintf(&top, "> - %s in %s %s (%s)\n", code(v.Request), code(v.Dir), escape(v.Message), code(v.Rule))
 		}
 	}
@@ -94,8 +98,12 @@ func (r *Review) sections() []section {
 	return out
 }
 
-// maxRows is how many requests the table at the top lists.
-const maxRows = 100
+// maxRows is how many requests a list of them has; maxError how much of an error is
+// shown, in bytes.
+const (
+	maxRows  = 100
+	maxError = 4000
+)
 
 // table is all requests at a glance, where there is more than one.
 func (r *Review) table() string {
@@ -135,7 +143,7 @@ func (c *Change) section(currency string) section {
 		fmt.Fprintf(&b, "\n#### %s %s\n", code(c.Dir), c.Status)
 	}
 	for _, e := range c.Errors {
-		fmt.Fprintf(&b, "\nOn the side of the %s:\n\n%s", e.Side, fence("text", strings.TrimSpace(e.Message)+"\n"))
+		fmt.Fprintf(&b, "\nOn the side of the %s:\n\n%s", e.Side, fence("text", clip(strings.TrimSpace(e.Message), maxError)+"\n"))
 	}
 	for _, r := range c.Requests {
 		r.markdown(&b, currency)

@@ -61,8 +61,8 @@ func objectsOf(stream []byte) ([]manifest, error) {
 func (m manifest) id() [4]string { return [4]string{m.group, m.kind, m.namespace, m.name} }
 
 // compareObjects pairs objects by identity and then, among what is left, by the name
-// without the hash of the content at its end.
-func compareObjects(base, head []manifest) []ObjectChange {
+// without the hash of the content at its end and with the new names of requests.
+func compareObjects(base, head []manifest, renamed map[string]string) []ObjectChange {
 	maskSecrets(base, head)
 	out := []ObjectChange{}
 	left := slices.Clone(base)
@@ -88,7 +88,7 @@ func compareObjects(base, head []manifest) []ObjectChange {
 	}
 	for _, h := range fresh {
 		b, ok := take(func(m manifest) bool {
-			return m.group == h.group && m.kind == h.kind && m.namespace == h.namespace && unhashed(m.name) != "" && unhashed(m.name) == unhashed(h.name)
+			return m.group == h.group && m.kind == h.kind && m.namespace == h.namespace && succeeds(m.name, h.name, renamed)
 		})
 		if !ok {
 			out = append(out, changeOf(h, Added, []FieldChange{}, nil, &h))
@@ -105,6 +105,21 @@ func compareObjects(base, head []manifest) []ObjectChange {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 	return out
+}
+
+// succeeds says whether an object of one name takes the place of another.
+func succeeds(was, now string, renamed map[string]string) bool {
+	if stem := unhashed(was); stem != "" && stem == unhashed(now) {
+		return true
+	}
+	for old, name := range renamed {
+		if rest, ok := strings.CutPrefix(was, old); ok {
+			if next := name + rest; next == now || unhashed(next) != "" && unhashed(next) == unhashed(now) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func changeOf(m manifest, status string, fields []FieldChange, base, head *manifest) ObjectChange {

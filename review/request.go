@@ -2,6 +2,7 @@ package review
 
 import (
 	"cmp"
+	"path"
 	"slices"
 	"strings"
 
@@ -46,10 +47,10 @@ type pair struct {
 	base, head *Request
 }
 
-// compareRequests pairs requests by name and then, among what is left, by key.
-func compareRequests(base, head *App, was, now []manifest, files []FileChange, prices *Prices) []RequestChange {
+// compareRequests says what differs of each pair.
+func compareRequests(paired []pair, base, head *App, was, now []manifest, files []FileChange, prices *Prices) []RequestChange {
 	out := []RequestChange{}
-	for _, p := range pairs(base.Requests, head.Requests) {
+	for _, p := range paired {
 		c := RequestChange{Why: []string{}, Rollout: []string{}}
 		var b, h map[string]any
 		if p.base != nil {
@@ -73,13 +74,13 @@ func compareRequests(base, head *App, was, now []manifest, files []FileChange, p
 			c.Status = Changed
 		}
 		if p.base != nil && p.head != nil {
-			c.Why = why(p.base, p.head, files)
+			c.Why = why(p.base, p.head, about(files, head, p.head))
 		}
 		c.Rollout = rollout(b, h)
 		if c.Status == Changed && len(c.Rollout) == 0 && p.base.Digest == p.head.Digest && p.base.Inputs().Key() == p.head.Inputs().Key() {
 			continue // it shares the directory of one that changes
 		}
-		if c.Status == Changed && len(c.Rollout) == 0 {
+		if len(c.Rollout) == 0 {
 			c.Rollout = []string{"nothing restarts"}
 		}
 		out = append(out, c)
@@ -87,6 +88,24 @@ func compareRequests(base, head *App, was, now []manifest, files []FileChange, p
 	return out
 }
 
+// about leaves out the files of other requests, and names the request's own as the
+// request does.
+func about(files []FileChange, app *App, of *Request) []FileChange {
+	var out []FileChange
+	for _, f := range files {
+		own := f.Path == of.File || f.Path == path.Base(of.File)
+		other := slices.ContainsFunc(app.Requests, func(r Request) bool { return r.File == f.Path || path.Base(r.File) == f.Path })
+		if own {
+			f.Path = of.File
+		}
+		if own || !other {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// pairs are requests of one name and then, among what is left, of one key.
 func pairs(base, head []Request) []pair {
 	var out []pair
 	left := map[string]*Request{}
@@ -129,6 +148,17 @@ func pairs(base, head []Request) []pair {
 		out = append(out, pair{b, nil})
 	}
 	slices.SortFunc(out, func(a, b pair) int { return cmp.Compare(a.name(), b.name()) })
+	return out
+}
+
+// renames are the new names of requests by the old ones.
+func renames(paired []pair) map[string]string {
+	out := map[string]string{}
+	for _, p := range paired {
+		if p.base != nil && p.head != nil && p.base.Name != p.head.Name {
+			out[p.base.Name] = p.head.Name
+		}
+	}
 	return out
 }
 

@@ -94,8 +94,8 @@ func (r *Review) Failed() bool {
 }
 
 // Compare holds the apps of two sides against each other; those that are equal the
-// caller leaves out. An app that is on one side alone has its request on the other
-// where a directory was moved.
+// caller leaves out. An app that is on one side alone is held against one of the
+// other where a directory was moved.
 func Compare(base, head []App, prices *Prices) []Change {
 	was := map[string]*App{}
 	for i := range base {
@@ -182,8 +182,9 @@ func compareApps(base, head *App, prices *Prices) Change {
 	if err == nil {
 		var now []manifest
 		if now, err = objectsOf(head.Stream); err == nil {
-			c.Objects = compareObjects(was, now)
-			c.Requests = compareRequests(base, head, was, now, c.Files, prices)
+			paired := pairs(base.Requests, head.Requests)
+			c.Objects = compareObjects(was, now, renames(paired))
+			c.Requests = compareRequests(paired, base, head, was, now, c.Files, prices)
 		}
 	}
 	if err != nil { // we wrote the stream

@@ -36,10 +36,22 @@ func (r *Review) Text(color bool) string {
 
 // String is a revision as a reader knows it.
 func (r Revision) String() string {
-	if r.Commit == "" || strings.HasPrefix(r.Commit, r.Name) {
-		return r.Name[:min(len(r.Name), 40)]
+	commit := r.Commit[:min(len(r.Commit), 12)]
+	switch {
+	case commit == "":
+		return r.Name
+	case strings.HasPrefix(r.Commit, r.Name):
+		return commit
 	}
-	return fmt.Sprintf("%s (%s)", r.Name, r.Commit[:min(len(r.Commit), 12)])
+	return fmt.Sprintf("%s (%s)", clip(r.Name, 100), commit)
+}
+
+// clip is the beginning of a text, at most n bytes of it.
+func clip(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	return strings.ToValidUTF8(text[:n], "") + "…"
 }
 
 // The colours of a terminal, as ECMA-48 numbers them.

@@ -15,7 +15,9 @@ import (
 var update = flag.Bool("update", false, "rewrite the expected output in testdata")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"dynamo-cmp": main, "hold-slot": holdSlot, "keypair": keypair, "sign": signLocked, "adopt": adoptLocked})
+	testscript.Main(m, map[string]func(){
+		"dynamo-cmp": main, "hold-slot": holdSlot, "keypair": keypair, "sign": signLocked, "adopt": adoptLocked, "reprofile": reprofile,
+	})
 }
 
 // TestScript runs the command line in copies of the example repository ($WORK/repo).
@@ -28,6 +30,10 @@ func TestScript(t *testing.T) {
 		UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
+			for _, who := range []string{"AUTHOR", "COMMITTER"} {
+				env.Setenv("GIT_"+who+"_NAME", "a")
+				env.Setenv("GIT_"+who+"_EMAIL", "a@example.com")
+			}
 			env.Setenv("XDG_CACHE_HOME", filepath.Join(env.WorkDir, "cache"))
 			repo := filepath.Join(env.WorkDir, "repo")
 			return errors.Join(
