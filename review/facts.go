@@ -25,7 +25,7 @@ func (r *RequestChange) facts(currency string) []fact {
 }
 
 func factNames() []string {
-	return []string{"Deployment", "GPUs", "TTFT", "ITL", "Request latency", "Throughput", "SLA", "Confidence", "Cost"}
+	return []string{"Topology", "GPUs", "TTFT", "ITL", "Request latency", "Throughput", "SLA", "Confidence", "Cost"}
 }
 
 // facts are in the order of factNames.

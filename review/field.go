@@ -127,9 +127,9 @@ func (c *comparison) list(path string, base, head []any) {
 		}
 		return
 	}
-	bf, ok := flags(base)
-	hf, also := flags(head)
-	if ok && also {
+	bf, some, ok := flags(base)
+	hf, others, also := flags(head)
+	if ok && also && (some || others) {
 		both := maps.Clone(bf)
 		maps.Copy(both, hf)
 		for _, flag := range slices.Sorted(maps.Keys(both)) {
@@ -161,16 +161,15 @@ func byName(list []any) (map[string]any, bool) {
 	return named, true
 }
 
-// flags is a command line by flag, what stands before the first under "". A flag that
-// is given twice makes it a list like any other.
-func flags(list []any) (map[string]any, bool) {
+// flags is a command line by flag, what stands before the first under "", and whether
+// it has one. It is not ok where a flag is given twice: then it is a list like any other.
+func flags(list []any) (out map[string]any, some, ok bool) {
 	values := map[string][]string{}
 	flag := ""
-	some := false
 	for _, item := range list {
 		word, ok := item.(string)
 		if !ok {
-			return nil, false
+			return nil, false, false
 		}
 		if !strings.HasPrefix(word, "--") {
 			values[flag] = append(values[flag], word)
@@ -178,7 +177,7 @@ func flags(list []any) (map[string]any, bool) {
 		}
 		name, value, joined := strings.Cut(word, "=")
 		if _, twice := values[name]; twice {
-			return nil, false
+			return nil, false, false
 		}
 		flag, some = name, true
 		values[flag] = []string{}
@@ -186,12 +185,12 @@ func flags(list []any) (map[string]any, bool) {
 			values[flag] = []string{value}
 		}
 	}
-	out := map[string]any{}
+	out = map[string]any{}
 	for name, words := range values {
 		out[name] = strings.Join(words, " ")
 		if len(words) == 0 {
 			out[name] = "(set)"
 		}
 	}
-	return out, some
+	return out, some, true
 }

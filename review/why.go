@@ -149,9 +149,9 @@ func backend(dgd map[string]any) string {
 		return name
 	}
 	for _, c := range render.Components(dgd) { // the module that it runs
-		for _, known := range []profile.Backend{profile.BackendVLLM, profile.BackendSGLang, profile.BackendTRTLLM} {
-			if runs(c, "dynamo."+string(known)) {
-				return string(known)
+		for _, known := range []string{string(profile.BackendVLLM), string(profile.BackendSGLang), string(profile.BackendTRTLLM), "mocker"} {
+			if runs(c, "dynamo."+known) {
+				return known
 			}
 		}
 	}

@@ -265,17 +265,22 @@ func (s *side) fill(ctx context.Context, app *review.App) error {
 	return nil
 }
 
-// resolver finds results in the store that a commit carries, before that of the worktree.
+// resolver finds results in the store that a commit carries, before that of the
+// worktree. These are as near as local copies, which would hide that a result is gone.
 func (s *side) resolver(src *render.Source) (*resolver, error) {
-	if s.files != nil && s.opts.store == "" {
-		if store, ok := cache.OpenEmbedded(s.files, s.tree.Root(), src.Dir, cache.Options{LocalDir: s.opts.cacheDir}); ok {
-			return newResolverOf(store, s.tree, src, s.opts)
+	o := s.opts
+	if o.store == "" {
+		o.cacheDir = ""
+	}
+	if s.files != nil && o.store == "" {
+		if store, ok := cache.OpenEmbedded(s.files, s.tree.Root(), src.Dir, cache.Options{}); ok {
+			return newResolverOf(store, s.tree, src, o)
 		}
 	}
-	return newResolver(s.tree, src, s.opts)
+	return newResolver(s.tree, src, o)
 }
 
-// hash is that of a file's content, "" where it cannot be read, on both sides the same.
+// hash is that of a file's content, "" where it cannot be read: rendering says why.
 func (s *side) hash(name string) string {
 	if s.files != nil {
 		hash, err := s.files.Hash(name)
