@@ -118,7 +118,7 @@ $(REDIS)/redis-server:
 
 lint: ## go vet and gofmt
 	go vet ./...
-	@unformatted=$$(gofmt -l cmd cache e2e images planner profile render trust); \
+	@unformatted=$$(gofmt -l cmd cache e2e images planner profile render review revision trust); \
 		if [ -n "$$unformatted" ]; then echo "not gofmt'd:"; echo "$$unformatted"; exit 1; fi
 
 bench: venv $(KUSTOMIZE) ## speed and memory, beside what one would run otherwise

@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/dynamo-cmp/dynamo-cmp/cache"
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
@@ -66,6 +64,13 @@ func (o *diffOptions) review(ctx context.Context, at string, given bool, prices 
 		return nil, err
 	}
 	r.Unchanged, r.Apps = unchanged, review.Compare(was, now, prices)
+	r.Apps = slices.DeleteFunc(r.Apps, func(c review.Change) bool {
+		same := c.Status == review.Same && len(c.Files) == 0
+		if same { // the store alone moved
+			r.Unchanged++
+		}
+		return same
+	})
 	return r, nil
 }
 
@@ -127,7 +132,7 @@ func changed(ctx context.Context, base, head *side, below string) (was, now []re
 			return nil, nil, 0, fmt.Errorf("comparing: %w; to allow more time: --timeout", err)
 		}
 		bf, hf := base.inputs(dir), head.inputs(dir)
-		if sameFiles(bf, hf) {
+		if sameFiles(bf, hf) && !base.opts.byStore() {
 			unchanged++
 			continue
 		}
@@ -155,78 +160,6 @@ func (s *side) apps(below string) ([]string, error) {
 		dirs = append(dirs, a.Dir)
 	}
 	return dirs, nil
-}
-
-// inputs are what the render of a directory reads, by path: the hashes of files. The
-// blobs of locked results are under the name of the store.
-type inputs struct {
-	files map[string]string
-	blobs map[string]string
-}
-
-func sameFiles(a, b inputs) bool {
-	return equal(a.files, b.files) && equal(a.blobs, b.blobs)
-}
-
-func equal(a, b map[string]string) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for name, hash := range a {
-		if b[name] != hash {
-			return false
-		}
-	}
-	return true
-}
-
-func (s *side) inputs(dir string) inputs {
-	in := inputs{map[string]string{}, map[string]string{}}
-	app := s.tree.App(dir)
-	if len(app.Files) == 0 {
-		return in
-	}
-	for _, file := range app.Files {
-		in.files[file] = s.hash(file)
-	}
-	name := path.Join(dir, cache.LockFile)
-	if hash := s.hash(name); hash != "" {
-		in.files[name] = hash
-	}
-	data, err := s.tree.Read(name)
-	if err != nil {
-		return in
-	}
-	lock, err := cache.ParseLock(name, data)
-	if err != nil {
-		return in
-	}
-	for _, e := range lock.Profiles {
-		in.blobs[string(e.Result)] = s.stored(dir, e.Result)
-	}
-	return in
-}
-
-// stored tells a result in the store that the revision carries from one that is not
-// whole: "" where it carries no store, or another is named.
-func (s *side) stored(dir string, d cache.Digest) string {
-	if s.opts.store != "" {
-		return ""
-	}
-	names := cache.EmbeddedFiles(s.tree.Files(), dir, d)
-	if len(names) == 0 && s.worktree != nil {
-		return s.worktree.stored(dir, d)
-	}
-	id := strings.Join(names, "\x00")
-	if known, ok := s.blobs[id]; ok {
-		return known
-	}
-	var hashes []string
-	for _, name := range names {
-		hashes = append(hashes, s.hash(name))
-	}
-	s.blobs[id] = strings.Join(hashes, " ")
-	return s.blobs[id]
 }
 
 // render is a directory of the side; ok is false where it is not there.
@@ -278,20 +211,4 @@ func (s *side) resolver(src *render.Source) (*resolver, error) {
 		}
 	}
 	return newResolver(s.tree, src, o)
-}
-
-// hash is that of a file's content, "" where it cannot be read: rendering says why.
-func (s *side) hash(name string) string {
-	if s.files != nil {
-		hash, err := s.files.Hash(name)
-		if err != nil {
-			return ""
-		}
-		return hash
-	}
-	data, err := s.tree.Read(name)
-	if err != nil {
-		return ""
-	}
-	return revision.BlobHash(data)
 }
