@@ -127,6 +127,13 @@ func (r *Request) Locate(path string) int {
 	return locate(r.lines, written(r.renamed, path), r.Line)
 }
 
+// Says reports whether the DGDR itself holds a value at the v1beta1 path, rather
+// than its surroundings.
+func (r *Request) Says(path string) bool {
+	_, ok := r.lines[written(r.renamed, path)]
+	return ok
+}
+
 // Problem says what is wrong at a field of the request, with its position. The
 // path is that of v1beta1; the problem shows it as the file writes it.
 func (r *Request) Problem(path, message string) Problem {

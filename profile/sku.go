@@ -53,6 +53,25 @@ func VRAMMiB(system string) (float64, bool) {
 	return 0, false
 }
 
+// Systems that AIConfigurator 0.12 has measured tables for (its support matrix),
+// and those that it describes without: it predicts from the hardware's peak figures.
+var (
+	measuredSystems  = []string{"a100_sxm", "b200_sxm", "b300_sxm", "b60", "gb200", "gb300", "h100_sxm", "h200_sxm", "l40s", "rtx_pro_6000_server"}
+	estimatedSystems = []string{"a100_pcie", "a30", "h100_pcie", "l4"}
+)
+
+// Attainable is the strongest confidence that a rapid search can have for a gpuSku:
+// Simulated, Estimated, or Naive where AIConfigurator does not know the system.
+func Attainable(sku string) Confidence {
+	switch system := gpus[sku].system; {
+	case slices.Contains(measuredSystems, system):
+		return Simulated
+	case slices.Contains(estimatedSystems, system):
+		return Estimated
+	}
+	return Naive
+}
+
 // products are the words of a GPU's product name that tell its gpuSku, in the order
 // of Dynamo's operator (internal/gpu/discovery.go), and those that AIConfigurator
 // knows beside.

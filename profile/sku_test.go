@@ -51,3 +51,19 @@ func TestSKUOf(t *testing.T) {
 		}
 	}
 }
+
+// What a rapid search can know of a GPU, as AIConfigurator 0.12's system files and
+// support matrix have it.
+func TestAttainable(t *testing.T) {
+	for sku, want := range map[string]Confidence{
+		"h200_sxm": Simulated, "gb200_sxm": Simulated, "gb200": Simulated, "l40s": Simulated, "b60": Simulated,
+		"h100_pcie": Estimated, "a100_pcie": Estimated, "a30": Estimated, "l4": Estimated,
+		"l40": Naive, "t4": Naive, "mi300": Naive, "v100_sxm": Naive, "gb10": Naive,
+	} {
+		require.Equal(t, want, Attainable(sku), sku)
+	}
+	for _, system := range append(measuredSystems, estimatedSystems...) {
+		_, known := VRAMMiB(system)
+		require.True(t, known, system)
+	}
+}

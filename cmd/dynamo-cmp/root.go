@@ -82,8 +82,9 @@ flag wins over its variable.
 
 Exit status: 0 done, 1 internal error, 2 bad input, 3 no result for a request,
 4 a stored byte was changed, 5 the store cannot be reached, 6 refused by policy.
-On any of them but 0 stdout is empty, except that fn, verify and doctor say there
-what is wrong, with status 1. diff has the statuses of its kind: 2 for a difference.`,
+On any of them but 0 stdout is empty, except that fn, verify, lint and doctor say
+there what is wrong, with status 1. diff has the statuses of its kind: 2 for a
+difference.`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -94,7 +95,7 @@ what is wrong, with status 1. diff has the statuses of its kind: 2 for a differe
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &codedError{exitInput, fmt.Errorf("%w; to see the flags: %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newGenerateCommand(), newParametersCommand(), newDiscoverCommand(), newRenderCommand(), newFnCommand(), newVerifyCommand(), newExplainCommand(), newDiffCommand(), newDoctorCommand())
+	root.AddCommand(newGenerateCommand(), newParametersCommand(), newDiscoverCommand(), newRenderCommand(), newFnCommand(), newVerifyCommand(), newExplainCommand(), newDiffCommand(), newDoctorCommand(), newLintCommand())
 	return root
 }
 

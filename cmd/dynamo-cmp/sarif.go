@@ -23,8 +23,9 @@ type (
 		Rules   []sarifRule `json:"rules"`
 	}
 	sarifRule struct {
-		ID               string    `json:"id"`
-		ShortDescription sarifText `json:"shortDescription"`
+		ID               string     `json:"id"`
+		ShortDescription sarifText  `json:"shortDescription"`
+		Help             *sarifText `json:"help,omitempty"`
 	}
 	sarifResult struct {
 		RuleID    string          `json:"ruleId"`
@@ -51,11 +52,13 @@ type (
 	}
 )
 
+const sarifSchema = "https://json.schemastore.org/sarif-2.1.0.json"
+
 // newSARIF reports violations at the lock entries that they are of.
 func newSARIF(all []audited) sarif {
 	run := sarifRun{Tool: sarifTool{sarifDriver{Name: "dynamo-cmp verify", Version: version()}}, Results: []sarifResult{}}
 	for _, rule := range rules() {
-		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRule{rule[0], sarifText{rule[1]}})
+		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRule{ID: rule[0], ShortDescription: sarifText{rule[1]}})
 	}
 	for _, row := range all {
 		file := sarifFile{URI: (&url.URL{Path: row.File}).String(), URIBaseID: "%SRCROOT%"}
@@ -64,5 +67,5 @@ func newSARIF(all []audited) sarif {
 				Locations: []sarifLocation{{sarifPlace{file, sarifRegion{max(row.Line, 1)}}}}})
 		}
 	}
-	return sarif{Schema: "https://json.schemastore.org/sarif-2.1.0.json", Version: "2.1.0", Runs: []sarifRun{run}}
+	return sarif{Schema: sarifSchema, Version: "2.1.0", Runs: []sarifRun{run}}
 }
