@@ -47,7 +47,7 @@ func bulky(i int) []profile.File {
 }
 
 func lockEntry(i int) LockEntry {
-	return LockEntry{fmt.Sprintf("request-%03d", i), sample(i, "1").Inputs.Key(), digestOf([]byte{byte(i)}), profile.Simulated, "aiconfigurator 0.12.0", false}
+	return LockEntry{fmt.Sprintf("request-%03d", i), sample(i, "1").Inputs.Key(), digestOf([]byte{byte(i)}), profile.Simulated, "aiconfigurator 0.12.0", false, 0}
 }
 
 func startChild(t *testing.T, role, where string, from, to int) *exec.Cmd {

@@ -3,6 +3,7 @@ package cache
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -37,6 +38,9 @@ type LockEntry struct {
 	// measurement: it renders until that lands, and has the key of the same request
 	// with searchStrategy rapid.
 	Estimate bool
+	// Select chooses the configuration of the result that renders: 1 is its pick, 2
+	// the first of its alternatives; 0, for an entry without it, is the pick too.
+	Select int
 }
 
 // Entry returns the entry of the request of that name, if the lock has one.
@@ -120,7 +124,7 @@ func (d *lockDecoder) constant(fields map[string]*yaml.Node, field, want string,
 }
 
 func (d *lockDecoder) entry(item *yaml.Node, path string) LockEntry {
-	fields := d.mapping(item, path, append(entryFields(), estimateField)...)
+	fields := d.mapping(item, path, append(entryFields(), estimateField, selectField)...)
 	if fields == nil {
 		return LockEntry{}
 	}
@@ -134,18 +138,27 @@ func (d *lockDecoder) entry(item *yaml.Node, path string) LockEntry {
 		}
 		values = append(values, value)
 	}
-	e := LockEntry{values[0], profile.Key(values[1]), Digest(values[2]), profile.Confidence(values[3]), values[4], false}
+	e := LockEntry{values[0], profile.Key(values[1]), Digest(values[2]), profile.Confidence(values[3]), values[4], false, 0}
 	if n := fields[estimateField]; n != nil {
 		e.Estimate = n.ShortTag() == "!!bool" && n.Value == "true"
 		if !e.Estimate {
 			d.problem(n, path+"."+estimateField, "is true or absent")
 		}
 	}
+	if n := fields[selectField]; n != nil {
+		var err error
+		if e.Select, err = strconv.Atoi(n.Value); err != nil || n.ShortTag() != "!!int" || e.Select < 1 {
+			d.problem(n, path+"."+selectField, "is the rank of a configuration: 1 for the pick, 2 for the runner-up")
+		}
+	}
 	return e
 }
 
-// estimateField is the one that an entry may be without.
-const estimateField = "estimate"
+// The fields that an entry may be without.
+const (
+	estimateField = "estimate"
+	selectField   = "select"
+)
 
 // entryFields are those that every entry has, in their order in the file.
 func entryFields() []string {

@@ -91,7 +91,7 @@ func parseEntries(t *testing.T, lines string) []LockEntry {
 	for line := range strings.Lines(lines) {
 		f := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 5)
 		require.Len(t, f, 5)
-		entries = append(entries, LockEntry{f[0], profile.Key("sha256:" + strings.Repeat(f[1], 64)), Digest("sha256:" + strings.Repeat(f[2], 64)), profile.Confidence(f[3]), f[4], false})
+		entries = append(entries, LockEntry{f[0], profile.Key("sha256:" + strings.Repeat(f[1], 64)), Digest("sha256:" + strings.Repeat(f[2], 64)), profile.Confidence(f[3]), f[4], false, 0})
 	}
 	return entries
 }
@@ -138,7 +138,7 @@ func TestLockOdd(t *testing.T) {
 		"comments alone":  {"# nothing\n", "dynamo.lock: is empty; delete it, then run dynamo-profile-runner again"},
 		"alias bomb":      {header + " [&a [x,x,x], &b [*a,*a,*a], &c [*b,*b,*b]]", "dynamo.lock:3: anchors and aliases are not allowed"},
 		"deeply nested":   {header + strings.Repeat(" [", 20000), "dynamo.lock:3: exceeded max depth of 10000"},
-		"many list items": {header + strings.Repeat("\n- a", 200000), "dynamo.lock:4: profiles[0]: must be a mapping with the fields name, key, result, confidence, profiler, estimate"},
+		"many list items": {header + strings.Repeat("\n- a", 200000), "dynamo.lock:4: profiles[0]: must be a mapping with the fields name, key, result, confidence, profiler, estimate, select"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()

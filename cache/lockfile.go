@@ -25,9 +25,10 @@ import (
 const maxLock = 1 << 20
 
 // UpdateLock writes the entries into the lock file of dir. Entries of other names
-// stay as they are, comments too; the list is sorted by name. Writers take turns,
-// readers see the old file or the new one, and a lock that says the same already is
-// not written.
+// stay as they are, comments too; the list is sorted by name. A select in the file
+// stays while the result does: in another result the rank is another configuration's.
+// Writers take turns, readers see the old file or the new one, and a lock that says
+// the same already is not written.
 func UpdateLock(ctx context.Context, dir string, entries []LockEntry) (err error) {
 	if len(entries) == 0 {
 		return nil
@@ -74,6 +75,12 @@ func mergeLock(file string, old []byte, entries []LockEntry) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	entries = slices.Clone(entries)
+	for i, e := range entries {
+		if old, ok := lock.Entry(e.Name); ok && e.Select == 0 && old.Result == e.Result {
+			entries[i].Select = old.Select
+		}
+	}
 	byName := func(a, b LockEntry) int { return cmp.Compare(a.Name, b.Name) }
 	same := slices.IsSortedFunc(lock.Profiles, byName)
 	for _, e := range entries {
@@ -113,7 +120,7 @@ func editLock(list *yaml.Node, entries []LockEntry) {
 				n.Value, n.Tag, n.Style = e.values()[k], "!!str", 0
 			}
 		}
-		setEstimate(list.Content[i], e.Estimate)
+		setOptional(list.Content[i], e)
 	}
 	list.Style = 0 // "[]" of an empty list would put every entry on one line
 	slices.SortStableFunc(list.Content, func(a, b *yaml.Node) int {
@@ -141,21 +148,28 @@ func newEntry(e LockEntry) *yaml.Node {
 			&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: field},
 			&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: e.values()[i]})
 	}
-	setEstimate(n, e.Estimate)
+	setOptional(n, e)
 	return n
 }
 
-// setEstimate makes an entry an estimate, or none.
-func setEstimate(entry *yaml.Node, estimate bool) {
-	have := mapValue(entry, estimateField) != nil
+// setOptional gives an entry the fields that it may be without, or takes them away.
+func setOptional(entry *yaml.Node, e LockEntry) {
+	set(entry, estimateField, "!!bool", "true", e.Estimate)
+	set(entry, selectField, "!!int", strconv.Itoa(e.Select), e.Select > 0)
+}
+
+func set(entry *yaml.Node, field, tag, value string, wanted bool) {
+	have := mapValue(entry, field)
 	switch {
-	case estimate && !have:
+	case wanted && have == nil:
 		entry.Content = append(entry.Content,
-			&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: estimateField},
-			&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "true"})
-	case have && !estimate:
-		i := slices.IndexFunc(entry.Content, func(n *yaml.Node) bool { return n.Value == estimateField })
-		entry.Content = slices.Delete(entry.Content, i, i+2)
+			&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: field},
+			&yaml.Node{Kind: yaml.ScalarNode, Tag: tag, Value: value})
+	case wanted:
+		have.Value = value
+	case have != nil:
+		i := slices.Index(entry.Content, have) // the value, as a name may read like a field
+		entry.Content = slices.Delete(entry.Content, i-1, i+1)
 	}
 }
 

@@ -37,6 +37,9 @@ func (a *assembly) annotations() object {
 		notes["expected-itl-ms"] = decimal(m.ITLMillis)
 		notes["expected-tokens-per-second-per-gpu"] = decimal(m.TokensPerSecondPerGPU)
 	}
+	if n := a.ans.Selected; n > 0 {
+		notes["selected"] = strconv.Itoa(n)
+	}
 	if !a.req.Spec.AutoApply {
 		// In Git the review is the merge, so the deployment is rendered all the same.
 		notes["auto-apply"] = "false"

@@ -17,8 +17,11 @@ import (
 // Answer is the result that a request renders with, and the digest it is
 // stored under.
 type Answer struct {
-	Result *profile.Result
+	Result *profile.Result // with the configuration to render as its pick
 	Digest string
+	// Selected is the rank that the configuration has in the stored result, where a
+	// lock chose it; else 0.
+	Selected int
 }
 
 // Lookup finds the answer to a request: by the lock, by key, or not at all.

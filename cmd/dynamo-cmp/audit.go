@@ -46,6 +46,7 @@ func rules() [][2]string {
 		{"tampered", "The bytes of a locked result are those that its digest names"},
 		{"inputs", "A locked result answers the key of its lock entry"},
 		{"lock-confidence", "A lock entry says the confidence of its result"},
+		{"select", "A lock entry selects a configuration that its result has"},
 		{"signature", "A locked result is signed by a trusted key"},
 		{"confidence", "A locked result has a confidence that the policy allows"},
 		{"backend", "A locked result has a backend that the policy allows"},
@@ -145,6 +146,21 @@ func entryLines(lock []byte) map[string]int {
 	return lines
 }
 
+// selectLine is the line of the select of an entry of a valid lock.
+func selectLine(lock []byte, name string) int {
+	var doc struct{ Profiles []yaml.Node }
+	if yaml.Unmarshal(lock, &doc) != nil {
+		return 0
+	}
+	for i := range doc.Profiles {
+		entry := &doc.Profiles[i]
+		if n, chosen := child(entry, "name"), child(entry, "select"); n != nil && chosen != nil && n.Value == name {
+			return chosen.Line
+		}
+	}
+	return 0
+}
+
 func (row *audited) violate(rule, format string, args ...any) {
 	row.Violations = append(row.Violations, violation{rule, fmt.Sprintf(format, args...)})
 }
@@ -162,6 +178,14 @@ func (a *auditor) entry(ctx context.Context, store *cache.Store, e cache.LockEnt
 		return nil
 	case err != nil:
 		return err
+	}
+	if e.Select > 0 {
+		chosen, err := res.Select(e.Select)
+		if err != nil {
+			row.violate("select", "select %s", err)
+		} else {
+			res = chosen
+		}
 	}
 	row.Confidence = res.Confidence
 	row.Engine = strings.TrimSpace(string(res.Pick.Backend) + " " + res.Pick.BackendVersion)

@@ -26,7 +26,10 @@ func newExplainCommand() *cobra.Command {
 		Short: "Say why a deployment is as it is",
 		Long: `explain prints, for each DGDR of DIR or FILE: the key and the inputs that it is made
 of, the result and where it comes from, the target of the SLA that leaves the least
-room, the pick beside the runner-up, and all alternatives in their order.
+room, the pick beside the runner-up, and all alternatives in their order. To render
+number 3 of them instead of the pick, write into the entry of dynamo.lock:
+
+  select: 3
 
 With --against, it compares the deployment of one DGDR with another, a recipe's or
 one written by hand, of v1beta1 or v1alpha1: GPUs, replicas and parallelism of every
@@ -79,13 +82,15 @@ type explanation struct {
 	Reason       string             `json:"reason,omitempty"`
 	Profiler     profile.Provenance `json:"profiler"`
 	SLA          profile.SLAOutcome `json:"sla"`
-	Margins      []profile.Margin   `json:"margins"` // the one that binds first
+	Margins      []profile.Margin   `json:"margins"`            // the one that binds first
+	Selected     int                `json:"selected,omitempty"` // by the lock
 	Pick         ranked             `json:"pick"`
 	Alternatives []ranked           `json:"alternatives"`
 	Against      *compared          `json:"against,omitempty"`
 }
 
-// ranked is a pick with its place among the alternatives, 0 for the pick itself.
+// ranked is a configuration with its place in the result, which select in a lock
+// names: 1 is the pick of the profiler.
 type ranked struct {
 	Index    int              `json:"index"`
 	Backend  profile.Backend  `json:"backend"`
@@ -167,10 +172,14 @@ func (r *resolver) explain(ctx context.Context, req *profile.Request, against st
 	e := explanation{
 		Request: req.Name, File: where(req), Key: res.Inputs.Key(), Inputs: res.Inputs, Result: ans.Digest, From: r.from(req, ans),
 		Confidence: res.Confidence, Reason: res.Reason, Profiler: res.Provenance, SLA: res.SLA,
-		Margins: slices.Concat([]profile.Margin{}, res.Margins()), Pick: rank(0, &res.Pick), Alternatives: []ranked{},
+		Margins: slices.Concat([]profile.Margin{}, res.Margins()), Selected: ans.Selected, Pick: rank(max(1, ans.Selected), &res.Pick), Alternatives: []ranked{},
 	}
 	for i := range res.Alternatives {
-		e.Alternatives = append(e.Alternatives, rank(i+1, &res.Alternatives[i]))
+		place := i + 1
+		if place >= e.Pick.Index {
+			place++
+		}
+		e.Alternatives = append(e.Alternatives, rank(place, &res.Alternatives[i]))
 	}
 	if against == "" {
 		return e, nil

@@ -36,8 +36,15 @@ func (e explanation) text() string {
 		line("", "%s leaves %s of %s ms (%.1f %%)%s", m.Target, number(m.MarginMillis), number(m.TargetMillis), m.Percent, binds)
 	}
 	line("pick", "%s %s", e.Pick.Backend, e.Pick.Topology)
+	if e.Selected > 0 {
+		line("", "number %d of the result, selected in the lock", e.Selected)
+	}
 	if len(e.Alternatives) > 0 {
-		line("runner-up", "%s %s", e.Alternatives[0].Backend, e.Alternatives[0].Topology)
+		other := "runner-up"
+		if e.Selected > 1 {
+			other = "instead of"
+		}
+		line(other, "%s %s", e.Alternatives[0].Backend, e.Alternatives[0].Topology)
 		if lost := lostBy(e.Pick, e.Alternatives[0]); lost != "" {
 			line("", "%s", lost)
 		}
@@ -87,11 +94,13 @@ func lostBy(pick, other ranked) string {
 
 func abs(f float64) float64 { return max(f, -f) }
 
-// alternatives is the table of the pick, 0, and what comes after it.
+// alternatives is the table of all configurations in the order of the result.
 func (e explanation) alternatives(b *strings.Builder) {
 	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "#\tbackend\ttopology\tttft ms\titl ms\ttokens/s/GPU")
-	for _, r := range slices.Concat([]ranked{e.Pick}, e.Alternatives) {
+	all := slices.Concat([]ranked{e.Pick}, e.Alternatives)
+	slices.SortFunc(all, func(a, b ranked) int { return a.Index - b.Index })
+	for _, r := range all {
 		m := r.Expected
 		if m == nil {
 			fmt.Fprintf(w, "%d\t%s\t%s\t-\t-\t-\n", r.Index, r.Backend, r.Topology)

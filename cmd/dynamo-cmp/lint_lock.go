@@ -33,7 +33,7 @@ func lockRules() []lintRule {
 }
 
 // lockOf reads the lock of a directory; false where it has none that can be read.
-func (l *linter) lockOf(dir string) (*cache.Lock, map[string]int, bool) {
+func (l *linter) lockOf(dir string) (*cache.Lock, []byte, bool) {
 	name := path.Join(dir, cache.LockFile)
 	data, err := l.tree.Read(name)
 	if err != nil {
@@ -44,15 +44,16 @@ func (l *linter) lockOf(dir string) (*cache.Lock, map[string]int, bool) {
 		l.problems(err, name, "lock")
 		return nil, nil, false
 	}
-	return lock, entryLines(data), true
+	return lock, data, true
 }
 
 // locked holds the lock of a directory against its DGDRs.
 func (l *linter) locked(ctx context.Context, src *render.Source, complete bool) {
-	lock, lines, ok := l.lockOf(src.Dir)
+	lock, data, ok := l.lockOf(src.Dir)
 	if !ok {
 		return
 	}
+	lines := entryLines(data)
 	file := path.Join(src.Dir, cache.LockFile)
 	at := func(rule, name, format string, args ...any) {
 		l.broken(rule, profile.Problem{File: file, Line: lines[name], Message: fmt.Sprintf("request %q: ", name) + fmt.Sprintf(format, args...)})
@@ -81,12 +82,28 @@ func (l *linter) locked(ctx context.Context, src *render.Source, complete bool) 
 			at("lock-estimate", e.Name, "the locked result is an estimate until a measurement lands")
 		}
 		if res := l.result(ctx, store, req, e, at); res != nil {
-			answers[req.Name] = render.Answer{Result: res, Digest: string(e.Result)}
+			l.answer(file, data, e, res, answers, at)
 		}
 	}
 	if complete && len(src.Requests) > 0 && len(answers) == len(src.Requests) {
 		l.render(ctx, src, answers)
 	}
+}
+
+// answer notes what an entry renders with.
+func (l *linter) answer(file string, data []byte, e cache.LockEntry, res *profile.Result, answers map[string]render.Answer, at atField) {
+	ans, err := render.Answer{Result: res, Digest: string(e.Result)}, error(nil)
+	if e.Select > 0 {
+		ans, err = selected(file, data, e, res)
+	}
+	if err != nil {
+		l.problems(err, file, "lock")
+		return
+	}
+	if sla := ans.Result.SLA; sla.Verified && !sla.Met {
+		at("sla-missed", e.Name, "what is locked misses the SLA of its DGDR")
+	}
+	answers[e.Name] = ans
 }
 
 // embedded is the store that the repository carries, nil without one.
@@ -122,9 +139,6 @@ func (l *linter) result(ctx context.Context, store *cache.Store, req *profile.Re
 	case res.Confidence != e.Confidence:
 		at("result-mismatch", e.Name, "result %s is %s, and the entry says %s", short(string(e.Result)), res.Confidence, e.Confidence)
 	default:
-		if res.SLA.Verified && !res.SLA.Met {
-			at("sla-missed", e.Name, "the locked result misses the SLA of its DGDR")
-		}
 		return res
 	}
 	return nil

@@ -42,6 +42,8 @@ func formRules() []lintRule {
 			remedy: "rename one", says: `already the name of the DGDR|is locked in line`},
 		{id: "name-length", severity: severityError, about: "Deployment and component names have 45 characters together",
 			remedy: "shorten overrides.dgd.metadata.name", says: `characters together`},
+		{id: "lock-select", severity: severityError, about: "A lock entry selects a configuration that its result has",
+			remedy: "take a number of the table that dynamo-cmp explain DIR prints", says: `the result ranks|does not fit the result|is the rank of a configuration`},
 		{id: "hardware-missing", severity: severityError, about: "GPU, GPUs per node and the GPU budget are known",
 			remedy: "write hardware.yaml at the root of the repository, or complete spec.hardware", says: `missing, and`, fields: []string{"spec.hardware"}},
 		{id: "not-an-object", severity: severityError, about: "A document of a rendered directory is a Kubernetes object",

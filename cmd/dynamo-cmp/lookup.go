@@ -20,6 +20,7 @@ import (
 type resolver struct {
 	dir   string // of the lock, below the repository root
 	lock  *cache.Lock
+	file  []byte // of the lock, for positions
 	store *cache.Store
 	keys  *trust.Keys // whose signatures count; nil where none are asked for
 	opts  options
@@ -41,7 +42,7 @@ func newResolver(tree *render.Tree, src *render.Source, o options) (*resolver, e
 }
 
 func newResolverOf(store *cache.Store, tree *render.Tree, src *render.Source, o options) (*resolver, error) {
-	lock, err := readLock(tree, src.Dir)
+	lock, file, err := readLock(tree, src.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -49,20 +50,21 @@ func newResolverOf(store *cache.Store, tree *render.Tree, src *render.Source, o 
 	if err != nil {
 		return nil, err
 	}
-	return &resolver{dir: src.Dir, lock: lock, store: store, keys: keys, opts: o, read: map[cache.Digest]*profile.Result{}, signed: map[cache.Digest]bool{}}, nil
+	return &resolver{dir: src.Dir, lock: lock, file: file, store: store, keys: keys, opts: o, read: map[cache.Digest]*profile.Result{}, signed: map[cache.Digest]bool{}}, nil
 }
 
 // readLock reads dynamo.lock of a directory; one without it locks nothing.
-func readLock(tree *render.Tree, dir string) (*cache.Lock, error) {
+func readLock(tree *render.Tree, dir string) (*cache.Lock, []byte, error) {
 	name := path.Join(dir, cache.LockFile)
 	data, err := tree.Read(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return &cache.Lock{}, nil
+		return &cache.Lock{}, nil, nil
 	}
 	if err != nil {
-		return nil, &codedError{exitInput, err}
+		return nil, nil, &codedError{exitInput, err}
 	}
-	return cache.ParseLock(name, data)
+	lock, err := cache.ParseLock(name, data)
+	return lock, data, err
 }
 
 func (r *resolver) answer(ctx context.Context, req *profile.Request) (render.Answer, error) {
@@ -86,7 +88,24 @@ func (r *resolver) answer(ctx context.Context, req *profile.Request) (render.Ans
 	if err := r.checkInputs(req, digest, res); err != nil {
 		return render.Answer{}, &codedError{exitTampered, fmt.Errorf("%s: request %q: %w; to lock the right one: %s", where(req), req.Name, err, r.remedy())}
 	}
-	return r.allowed(req, render.Answer{Result: res, Digest: string(digest)})
+	ans := render.Answer{Result: res, Digest: string(digest)}
+	if entry, _ := r.lock.Entry(req.Name); entry.Select > 0 {
+		if ans, err = selected(path.Join(r.dir, cache.LockFile), r.file, entry, res); err != nil {
+			return render.Answer{}, err
+		}
+	}
+	return r.allowed(req, ans)
+}
+
+// selected is the answer with the configuration that a lock entry selects. Its error
+// is a profile.Problems at the entry's select in the file.
+func selected(file string, data []byte, e cache.LockEntry, res *profile.Result) (render.Answer, error) {
+	chosen, err := res.Select(e.Select)
+	if err != nil {
+		return render.Answer{}, profile.Problems{{File: file, Line: selectLine(data, e.Name), Path: "select", Message: fmt.Sprintf(
+			"request %q: %s; to see them, delete it and: dynamo-cmp explain %s", e.Name, err, path.Dir(file))}}
+	}
+	return render.Answer{Result: chosen, Digest: string(e.Result), Selected: e.Select}, nil
 }
 
 // digest is the result that the lock names for the request as it stands now.
