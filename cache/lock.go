@@ -170,6 +170,9 @@ func (e LockEntry) values() []string {
 	return []string{e.Name, string(e.Key), string(e.Result), string(e.Confidence), e.Profiler}
 }
 
+// maxLine bounds a name and a profiler, in bytes.
+const maxLine = 253
+
 func checkEntryField(field, value string) error {
 	switch field {
 	case "key", "result": // both are a SHA-256
@@ -180,8 +183,8 @@ func checkEntryField(field, value string) error {
 			return fmt.Errorf("%q is none of %q", shorten(value), profile.Confidences())
 		}
 	default:
-		if len(value) > 253 || strings.ContainsFunc(value, unicode.IsControl) {
-			return fmt.Errorf("%q is not a line of at most 253 bytes", shorten(value))
+		if len(value) > maxLine || strings.ContainsFunc(value, unicode.IsControl) {
+			return fmt.Errorf("%q is not a line of at most %d bytes", shorten(value), maxLine)
 		}
 	}
 	return nil

@@ -115,8 +115,7 @@ func (d *decoder) metadata(root *object, req *Request) {
 	if m.string("generateName") != "" {
 		d.problem("metadata.generateName", "is not supported: the manifests need a stable name; set metadata.name")
 	}
-	m.ignore("uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
-		"deletionGracePeriodSeconds", "managedFields", "selfLink", "ownerReferences", "finalizers")
+	m.ignore(ownedMetadata()...)
 	m.close()
 	switch {
 	case req.Name == "":
@@ -138,6 +137,12 @@ func (d *decoder) metadata(root *object, req *Request) {
 	for _, key := range sortedKeys(req.Annotations) {
 		d.metadataKey("metadata.annotations", key)
 	}
+}
+
+// ownedMetadata are the fields of metadata that the API server fills in.
+func ownedMetadata() []string {
+	return []string{"uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
+		"deletionGracePeriodSeconds", "managedFields", "selfLink", "ownerReferences", "finalizers"}
 }
 
 func (d *decoder) metadataKey(path, key string) {
