@@ -91,7 +91,7 @@ func TestDiffOfAFleet(t *testing.T) {
 			require.NoError(t, os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644))
 		}
 	}
-	commit(t, repo)
+	commitAll(t, repo)
 	changed := filepath.Join(repo, "apps", "m100", "dgdr.yaml")
 	text := strings.Replace(string(dgdr), "name: llama-70b", "name: m100", 1)
 	require.NoError(t, os.WriteFile(changed, []byte(strings.Replace(text, "itl: 50", "itl: 45", 1)), 0o644))
@@ -112,7 +112,7 @@ func TestDiffOfAFleet(t *testing.T) {
 	}
 }
 
-func commit(t *testing.T, repo string) {
+func commitAll(t *testing.T, repo string) {
 	t.Helper()
 	for _, args := range [][]string{{"init", "-q", "-b", "main"}, {"add", "-A"}, {"-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-q", "-m", "a"}} {
 		cmd := exec.Command("git", args...)
