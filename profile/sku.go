@@ -72,6 +72,12 @@ func Attainable(sku string) Confidence {
 	return Naive
 }
 
+// GPUsPerNode is how many GPUs a node usually has, for a gpuSku that is known.
+func GPUsPerNode(sku string) (int, bool) {
+	g, ok := gpus[strings.ToLower(sku)]
+	return g.gpusPerNode, ok
+}
+
 // products are the words of a GPU's product name that tell its gpuSku, in the order
 // of Dynamo's operator (internal/gpu/discovery.go), and those that AIConfigurator
 // knows beside.

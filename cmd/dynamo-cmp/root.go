@@ -95,7 +95,8 @@ difference.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &codedError{exitInput, fmt.Errorf("%w; to see the flags: %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newGenerateCommand(), newParametersCommand(), newDiscoverCommand(), newRenderCommand(), newFnCommand(), newVerifyCommand(), newExplainCommand(), newDiffCommand(), newDoctorCommand(), newLintCommand(), newSchemaCommand())
+	root.AddCommand(newInitCommand(), newGenerateCommand(), newParametersCommand(), newDiscoverCommand(), newRenderCommand(), newFnCommand(),
+		newDiffCommand(), newExplainCommand(), newVerifyCommand(), newLintCommand(), newSchemaCommand(), newDoctorCommand())
 	return root
 }
 
