@@ -16,6 +16,7 @@ import (
 
 func newLintCommand() *cobra.Command {
 	var output string
+	var strict bool
 	cmd := &cobra.Command{
 		Use:   "lint [PATH...]",
 		Short: "Find mistakes in DGDRs, locks and what stands beside them",
@@ -45,10 +46,11 @@ The exit status is 1 if there is an error, 2 for bad usage, and else 0.`,
 			if err := printFindings(cmd.OutOrStdout(), output, found); err != nil {
 				return fmt.Errorf("printing findings: %w", err)
 			}
-			return summary(found)
+			return summary(found, strict)
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "text, json or sarif")
+	cmd.Flags().BoolVar(&strict, "fail-on-warnings", false, "exit with 1 for a warning too")
 	return cmd
 }
 
@@ -118,15 +120,15 @@ func printFindings(w io.Writer, output string, found []finding) error {
 	return enc.Encode(map[string][]finding{"findings": append([]finding{}, found...)})
 }
 
-// summary is the error of findings that hold one.
-func summary(found []finding) error {
+// summary is the error of findings that hold one, or any where that is strict.
+func summary(found []finding, strict bool) error {
 	bad := 0
 	for _, f := range found {
 		if f.Severity == severityError {
 			bad++
 		}
 	}
-	if bad == 0 {
+	if bad == 0 && (!strict || len(found) == 0) {
 		return nil
 	}
 	return fmt.Errorf("%d errors, %d warnings", bad, len(found)-bad)
