@@ -71,8 +71,8 @@ An app that cannot be rendered is an error, which is shown, and the others with 
 
   # refuse what was never measured or takes more than 64 GPUs
   dynamo-cmp diff --head HEAD --fail-on 'naive,estimated,gpus>64'`,
-		Args: oneDirectory,
-		// Not that of the root, whose error has another status.
+		// The status of an error is not the root's: 2 is a difference.
+		Args: func(cmd *cobra.Command, args []string) error { return failed(oneDirectory(cmd, args)) },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			return failed(flagsFromEnvironment(cmd.Flags()))
 		},
@@ -85,7 +85,6 @@ An app that cannot be rendered is an error, which is shown, and the others with 
 			return o.print(ctx, cmd.OutOrStdout(), cmd.ErrOrStderr(), directory(args), len(args) > 0)
 		},
 	}
-	cmd.Args = func(cmd *cobra.Command, args []string) error { return failed(oneDirectory(cmd, args)) }
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return failed(fmt.Errorf("%w; to see the flags: %s --help", err, cmd.CommandPath()))
 	})
