@@ -26,10 +26,10 @@ type Violation struct {
 
 // gateWords are the rules without a number.
 func gateWords() []string {
-	return []string{"naive", "estimated", "simulated", "estimate", "sla-missed"}
+	return []string{"naive", "imported", "estimated", "simulated", "estimate", "sla-missed"}
 }
 
-// ParseGate reads rules: naive, estimated and simulated are confidences, estimate is a
+// ParseGate reads rules: naive, imported, estimated and simulated are confidences, estimate is a
 // result that stands in for a measurement, sla-missed a target that is missed or was
 // never looked at, gpus>N and cost>N the GPUs of a request and their price per hour.
 func ParseGate(rules []string) (*Gate, error) {

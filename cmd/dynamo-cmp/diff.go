@@ -57,7 +57,7 @@ A file of prices for --prices:
     h200_sxm: 3.50
 
 --fail-on refuses requests that the change adds or alters, as they are in head:
-naive, estimated and simulated are confidences, estimate is a result that stands in
+naive, imported, estimated and simulated are confidences, estimate is a result that stands in
 for a measurement, sla-missed a target that is missed or was never looked at, gpus>N
 the GPUs of a request, cost>N its price per hour.
 
@@ -95,7 +95,7 @@ An app that cannot be rendered is an error, which is shown, and the others with 
 	flags.StringVar(&o.base, "base", "", "revision to compare with (empty: where the head left origin's default branch, else HEAD)")
 	flags.StringVar(&o.head, "head", "", "revision that is compared (empty: the worktree)")
 	flags.StringVar(&o.prices, "prices", "", "file with the price of a GPU hour, by gpuSku")
-	flags.StringSliceVar(&o.failOn, "fail-on", nil, "what a changed request may not be: naive,estimated,simulated,estimate,sla-missed,gpus>N,cost>N")
+	flags.StringSliceVar(&o.failOn, "fail-on", nil, "what a changed request may not be: naive,imported,estimated,simulated,estimate,sla-missed,gpus>N,cost>N")
 	flags.StringVarP(&o.output, "output", "o", "text", "text, markdown or json")
 	return cmd
 }

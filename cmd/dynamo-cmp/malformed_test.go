@@ -21,6 +21,10 @@ import (
 func TestMalformed(t *testing.T) {
 	cases := malformedCases(t)
 	require.Greater(t, len(cases), 40)
+	// A child's peak begins with that of its parent, which other tests may have raised
+	// (man proc_pid_clear_refs: 5 forgets it).
+	debug.FreeOSMemory()
+	require.NoError(t, os.WriteFile("/proc/self/clear_refs", []byte("5"), 0))
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
