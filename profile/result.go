@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // ResultSchema names the version of the result document. It changes when an old
@@ -178,6 +179,11 @@ func (r *Result) Basis() Confidence {
 		return r.Provenance.Claims
 	}
 	return r.Confidence
+}
+
+// Name is the tool with its version, as locks and reports name it.
+func (p Provenance) Name() string {
+	return strings.TrimSpace(p.Tool + " " + p.ToolVersion)
 }
 
 // ParseResult decodes a result strictly and checks what every reader relies on:

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"path"
 	"slices"
-	"strings"
 
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
 	"github.com/dynamo-cmp/dynamo-cmp/render"
@@ -185,7 +184,7 @@ func standing(r *Request, dgd map[string]any, prices *Prices) *Standing {
 	res := r.Result
 	s := &Standing{
 		File: r.File, Key: r.Inputs().Key(), Result: r.Digest, Confidence: res.Confidence, Estimate: r.Estimate,
-		Profiler: strings.TrimSpace(res.Provenance.Tool + " " + res.Provenance.ToolVersion),
+		Profiler: res.Provenance.Name(),
 		Backend:  res.Pick.Backend, Mode: res.Pick.Mode, Topology: render.Topology(&res.Pick),
 		SKU: r.Spec.Hardware.GPUSKU, Targets: res.Inputs.SLA, SLA: "unverified", Expected: res.Pick.Expected,
 	}

@@ -32,8 +32,7 @@ func why(base, head *Request, files []FileChange) []string {
 	}
 	moved("confidence", string(b.Confidence), string(h.Confidence))
 	moved("the result is", kept(base), kept(head))
-	tool := func(p profile.Provenance) string { return strings.TrimSpace(p.Tool + " " + p.ToolVersion) }
-	moved("tool", tool(b.Provenance), tool(h.Provenance))
+	moved("tool", b.Provenance.Name(), h.Provenance.Name())
 	moved("performance tables", b.Provenance.Database, h.Provenance.Database)
 	moved("measured image", b.Provenance.Image, h.Provenance.Image)
 	if b.Pick.Backend == h.Pick.Backend {

@@ -23,7 +23,7 @@ func (e explanation) text() string {
 	}
 	line("result", "%s", orDash(e.Result))
 	line("", "from %s", e.From)
-	line("", "%s, by %s", e.Confidence, strings.TrimSpace(e.Profiler.Tool+" "+e.Profiler.ToolVersion))
+	line("", "%s, by %s", e.Confidence, e.Profiler.Name())
 	if e.Reason != "" {
 		line("", "%s", e.Reason)
 	}

@@ -60,7 +60,7 @@ func difference(before, after *profile.Result) string {
 	if a, b := before.Provenance, after.Provenance; a.Tool == b.Tool {
 		moved(a.Tool+" %s", a.ToolVersion, b.ToolVersion)
 	} else {
-		moved("%s", a.Tool+" "+a.ToolVersion, b.Tool+" "+b.ToolVersion)
+		moved("%s", a.Name(), b.Name())
 	}
 	for _, changed := range profile.Changes(before.Inputs, after.Inputs) {
 		parts = append(parts, "asked for "+changed)

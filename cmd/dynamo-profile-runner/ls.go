@@ -95,7 +95,7 @@ func list(ctx context.Context, s *cache.Store, progress *steps) ([]listed, error
 		}
 		row := listed{Digest: a.Digest, Key: res.Inputs.Key(), ByKey: a.AnswersKey(res.Inputs.Key()), Model: res.Inputs.Model,
 			System: res.Pick.System, Backend: res.Pick.Backend, Mode: res.Pick.Mode, GPUs: res.Pick.TotalGPUs, Confidence: res.Confidence,
-			Profiler: res.Provenance.Tool + " " + res.Provenance.ToolVersion, Bytes: a.Size}
+			Profiler: res.Provenance.Name(), Bytes: a.Size}
 		if m := res.Pick.Expected; m != nil {
 			row.TTFTMillis, row.ITLMillis, row.TokensPerSecondByGPU = m.TTFTMillis, m.ITLMillis, m.TokensPerSecondPerGPU
 		}

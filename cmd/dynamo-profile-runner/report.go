@@ -41,7 +41,7 @@ func (o outcome) entry() cache.LockEntry {
 		Estimate:   o.job.asked != "",
 		Result:     o.digest,
 		Confidence: o.result.Confidence,
-		Profiler:   o.result.Provenance.Tool + " " + o.result.Provenance.ToolVersion,
+		Profiler:   o.result.Provenance.Name(),
 	}
 }
 
