@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -27,6 +25,7 @@ import (
 // and object store, and one that a reader misses would cost a result.
 type reach struct {
 	repo    string
+	git     gitRepo
 	results map[cache.Digest]bool
 	locks   int // distinct contents of lock files
 }
@@ -37,12 +36,12 @@ type reach struct {
 // and not locks: one with a merge conflict keeps what both sides name. Without
 // offline it also makes sure that no branch or tag of a remote is missing here.
 func findReach(ctx context.Context, repo string, since time.Time, offline bool) (*reach, error) {
-	r := &reach{repo: repo, results: map[cache.Digest]bool{}}
-	out, err := r.git(ctx, nil, "rev-parse", "--is-shallow-repository")
+	r := &reach{repo: repo, git: openGit(repo, ""), results: map[cache.Digest]bool{}}
+	out, err := r.git.run(ctx, "rev-parse", "--is-shallow-repository")
 	if err != nil {
 		return nil, fmt.Errorf("%s: finding the git repository: %w", repo, err)
 	}
-	if strings.TrimSpace(string(out)) == "true" {
+	if strings.TrimSpace(out) == "true" {
 		return nil, fmt.Errorf("%s: is a shallow clone, which hides locks that may be in use; to complete it: git -C %s fetch --unshallow", repo, repo)
 	}
 	var remote []string
@@ -67,51 +66,22 @@ func findReach(ctx context.Context, repo string, since time.Time, offline bool) 
 	return r, nil
 }
 
-// git runs git in the repository and returns what it prints.
-func (r *reach) git(ctx context.Context, stdin []byte, args ...string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", r.repo}, args...)...)
-	cmd.Stdin = bytes.NewReader(stdin)
-	cmd.Env = append(os.Environ(), "GIT_TERMINAL_PROMPT=0", "GIT_OPTIONAL_LOCKS=0", "LC_ALL=C")
-	out, err := cmd.Output()
-	var exit *exec.ExitError
-	switch {
-	case errors.As(err, &exit):
-		return nil, fmt.Errorf("git %s: %s", args[0], gitMessage(string(exit.Stderr)))
-	case err != nil:
-		return nil, fmt.Errorf("git %s: %w", args[0], err)
-	}
-	return out, nil
-}
-
-// gitMessage is the line of git's messages that says what went wrong.
-func gitMessage(stderr string) string {
-	lines := strings.Split(strings.TrimSpace(stderr), "\n")
-	line := lines[len(lines)-1]
-	if i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "fatal: ") }); i >= 0 {
-		line = strings.TrimPrefix(lines[i], "fatal: ")
-	}
-	return credentials.ReplaceAllString(line, "//")
-}
-
-// credentials are those that a URL carries, which git repeats in its errors.
-var credentials = regexp.MustCompile(`//[^/@\s]*@`)
-
 // remoteHeads are the commits of the branches and tags of every remote, all of
 // which are here.
 func (r *reach) remoteHeads(ctx context.Context) ([]string, error) {
-	out, err := r.git(ctx, nil, "remote")
+	out, err := r.git.run(ctx, "remote")
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", r.repo, err)
 	}
 	var heads []string
-	for _, remote := range strings.Fields(string(out)) {
-		out, err := r.git(ctx, nil, "ls-remote", "--heads", "--tags", remote)
+	for _, remote := range strings.Fields(out) {
+		out, err := r.git.run(ctx, "ls-remote", "--heads", "--tags", remote)
 		if err != nil {
 			return nil, fmt.Errorf("%s: asking remote %s for its branches: %w; to go by what is here: --offline", r.repo, remote, err)
 		}
-		for line := range strings.Lines(string(out)) {
+		for line := range strings.Lines(out) {
 			hash, ref, _ := strings.Cut(strings.TrimSpace(line), "\t")
-			if _, err := r.git(ctx, nil, "cat-file", "-e", hash); err != nil {
+			if _, err := r.git.run(ctx, "cat-file", "-e", hash); err != nil {
 				return nil, fmt.Errorf("%s: %s of remote %s is not here, and may hold locks; to get it: git -C %s fetch %s '+refs/heads/*:refs/remotes/%s/*' --tags",
 					r.repo, ref, remote, r.repo, remote, remote)
 			}
@@ -124,38 +94,38 @@ func (r *reach) remoteHeads(ctx context.Context) ([]string, error) {
 // lockBlobs are the lock files at every ref, and those that a commit since then
 // changed: as they were and as they became.
 func (r *reach) lockBlobs(ctx context.Context, remote []string, since time.Time) ([]string, error) {
-	more := []byte(strings.Join(remote, "\n") + "\n")
-	if len(remote) == 0 {
-		more = nil
+	more := ""
+	if len(remote) > 0 {
+		more = strings.Join(remote, "\n") + "\n"
 	}
-	trees, err := r.git(ctx, more, "log", "--no-walk=unsorted", "--all", "--ignore-missing", "--stdin", "--format=%T")
+	trees, err := r.git.feed(ctx, more, "log", "--no-walk=unsorted", "--all", "--ignore-missing", "--stdin", "--format=%T")
 	if err != nil {
 		return nil, fmt.Errorf("%s: reading refs: %w", r.repo, err)
 	}
 	blobs := map[string]bool{}
 	seen := map[string]bool{}
-	for _, tree := range strings.Fields(string(trees)) {
+	for _, tree := range strings.Fields(trees) {
 		if seen[tree] {
 			continue
 		}
 		seen[tree] = true
-		out, err := r.git(ctx, nil, "ls-tree", "-r", "-z", "--full-tree", tree)
+		out, err := r.git.run(ctx, "ls-tree", "-r", "-z", "--full-tree", tree)
 		if err != nil {
 			return nil, fmt.Errorf("%s: reading tree %s: %w", r.repo, tree, err)
 		}
-		for entry := range strings.SplitSeq(string(out), "\x00") {
+		for entry := range strings.SplitSeq(out, "\x00") {
 			facts, name, _ := strings.Cut(entry, "\t")
 			if words := strings.Fields(facts); len(words) == 3 && path.Base(name) == cache.LockFile {
 				blobs[words[2]] = true
 			}
 		}
 	}
-	out, err := r.git(ctx, more, "log", "--all", "--ignore-missing", "--stdin", "--since-as-filter="+since.UTC().Format(time.RFC3339),
+	out, err := r.git.feed(ctx, more, "log", "--all", "--ignore-missing", "--stdin", "--since-as-filter="+since.UTC().Format(time.RFC3339),
 		"-m", "--root", "--raw", "--no-renames", "--no-abbrev", "--format=", "--", ":(top,glob)**/"+cache.LockFile)
 	if err != nil {
 		return nil, fmt.Errorf("%s: reading history: %w", r.repo, err)
 	}
-	for line := range strings.Lines(string(out)) { // :<mode> <mode> <blob> <blob> <status> <path>
+	for line := range strings.Lines(out) { // :<mode> <mode> <blob> <blob> <status> <path>
 		if words := strings.Fields(line); len(words) > 4 && strings.HasPrefix(line, ":") {
 			blobs[words[2]], blobs[words[3]] = true, true
 		}
@@ -165,11 +135,11 @@ func (r *reach) lockBlobs(ctx context.Context, remote []string, since time.Time)
 
 // read collects the digests of lock files in the object store.
 func (r *reach) read(ctx context.Context, blobs []string) error {
-	out, err := r.git(ctx, []byte(strings.Join(blobs, "\n")+"\n"), "cat-file", "--batch")
+	out, err := r.git.feed(ctx, strings.Join(blobs, "\n")+"\n", "cat-file", "--batch")
 	if err != nil {
 		return fmt.Errorf("%s: reading locks: %w", r.repo, err)
 	}
-	in := bufio.NewReader(bytes.NewReader(out))
+	in := bufio.NewReader(strings.NewReader(out))
 	for range blobs {
 		var hash, kind string
 		var size int64
@@ -198,11 +168,11 @@ func (r *reach) mark(lock []byte) {
 // worktrees reads the locks that lie in the checkout and its linked worktrees,
 // committed or not.
 func (r *reach) worktrees(ctx context.Context) error {
-	out, err := r.git(ctx, nil, "worktree", "list", "--porcelain")
+	out, err := r.git.run(ctx, "worktree", "list", "--porcelain")
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.repo, err)
 	}
-	for line := range strings.Lines(string(out)) {
+	for line := range strings.Lines(out) {
 		dir, ok := strings.CutPrefix(strings.TrimSuffix(line, "\n"), "worktree ")
 		if !ok {
 			continue
