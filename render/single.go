@@ -1,10 +1,6 @@
 package render
 
-import (
-	"maps"
-
-	"github.com/dynamo-cmp/dynamo-cmp/profile"
-)
+import "github.com/dynamo-cmp/dynamo-cmp/profile"
 
 // SingleEngine generates the DGD that measures one engine of a disaggregated pick by
 // itself: the deployment that would be shipped with it, without the other role and
@@ -56,9 +52,7 @@ func (a *assembly) isolate(dgd object, role profile.RoleName, moe bool) {
 		}
 		left = append(left, c)
 	}
-	spec := maps.Clone(dgd["spec"].(object))
-	spec["components"] = left
-	dgd["spec"] = spec
+	dgd["spec"].(object)["components"] = left
 }
 
 // serveAlone takes the flags of disaggregation out of an engine's command line.

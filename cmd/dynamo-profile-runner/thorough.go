@@ -43,8 +43,8 @@ func (o *thoroughOptions) add(flags *pflag.FlagSet) {
 	flags.DurationVar(&o.timeouts.Ready, "ready-timeout", time.Hour, "time from there until it serves; an image that cannot be pulled for a thirtieth of it ends the sweep")
 	flags.DurationVar(&o.lease, "lease-duration", 2*time.Minute, "time that a key stays with a runner that is gone; one that cannot reach the API server for three quarters of it gives up")
 	flags.DurationVar(&o.grace, "grace-period", 20*time.Second, "time to delete candidates in when the runner is stopped; less than its pod's terminationGracePeriodSeconds")
-	flags.IntVar(&o.points.Decode, "decode-points", 6, "concurrencies at which a decode engine is measured; and input lengths of the planner's decode curve")
-	flags.IntVar(&o.points.Prefill, "prefill-points", 16, "input lengths of the planner's prefill curve")
+	flags.IntVar(&o.points.Decode, "decode-points", thorough.DecodePoints, "concurrencies at which a decode engine is measured; and input lengths of the planner's decode curve")
+	flags.IntVar(&o.points.Prefill, "prefill-points", thorough.PrefillPoints, "input lengths of the planner's prefill curve")
 	flags.StringVar(&o.aiperf, "aiperf", "aiperf", "the aiperf command")
 }
 

@@ -3,6 +3,7 @@ package thorough
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -66,7 +67,7 @@ func (c *Cluster) ready(ctx context.Context, created *unstructured.Unstructured,
 func (w *waiting) look(ctx context.Context, now time.Time) ([]*corev1.Pod, time.Duration, error) {
 	c, name := w.cluster, w.created.GetName()
 	dgd, pods := c.view.deployment(c.namespace, name), c.view.podsOf(c.namespace, name)
-	if dgd != nil && dgd.GetUID() == w.created.GetUID() && isReady(dgd) && len(pods) >= w.pods && all(pods, podReady) {
+	if dgd != nil && dgd.GetUID() == w.created.GetUID() && isReady(dgd) && len(pods) >= w.pods && !slices.ContainsFunc(pods, podUnready) {
 		return pods, 0, nil
 	}
 	if dgd == nil || dgd.GetUID() != w.created.GetUID() || dgd.GetDeletionTimestamp() != nil {
@@ -102,7 +103,7 @@ func (w *waiting) bounds(ctx context.Context, now time.Time, dgd *unstructured.U
 	if class != w.class {
 		w.class, w.troubled = class, now
 	}
-	switch placed := len(pods) >= w.pods && all(pods, podScheduled); {
+	switch placed := len(pods) >= w.pods && !slices.ContainsFunc(pods, podUnscheduled); {
 	case !placed:
 		w.scheduled = time.Time{}
 	case w.scheduled.IsZero():
@@ -124,8 +125,8 @@ func (w *waiting) bounds(ctx context.Context, now time.Time, dgd *unstructured.U
 	default:
 		end = w.scheduled.Add(w.timeouts.Ready)
 		t = &trouble{Failure: Failure{Class: FailedReady, Message: fmt.Sprintf("not ready %s after its pods had nodes: %s", w.timeouts.Ready, reasonOf(dgd))}}
-		if pod := first(pods, func(p *corev1.Pod) bool { return !podReady(p) }); pod != nil {
-			t.container, at = mainContainer, pod.Name
+		if i := slices.IndexFunc(pods, podUnready); i >= 0 {
+			t.container, at = mainContainer, pods[i].Name
 		}
 	}
 	if now.Before(end) {
@@ -217,24 +218,10 @@ func podsOf(dgd *unstructured.Unstructured) int {
 	return pods
 }
 
-func podScheduled(pod *corev1.Pod) bool {
-	return hasCondition(pod, corev1.PodScheduled)
+func podUnscheduled(pod *corev1.Pod) bool {
+	return !hasCondition(pod, corev1.PodScheduled)
 }
 
-func all[T any](items []T, is func(T) bool) bool {
-	for _, item := range items {
-		if !is(item) {
-			return false
-		}
-	}
-	return true
-}
-
-func first[T any](items []*T, is func(*T) bool) *T {
-	for _, item := range items {
-		if is(item) {
-			return item
-		}
-	}
-	return nil
+func podUnready(pod *corev1.Pod) bool {
+	return !hasCondition(pod, corev1.PodReady)
 }

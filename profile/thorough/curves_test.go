@@ -16,12 +16,12 @@ func measured(t *testing.T) (prefill []PrefillPoint, decode []DecodePoint) {
 	const kvTokens = 200_000
 	context := curveContext(4000, 40960)
 	engine := parallelism{TP: 2, DP: 2, MoETP: 1, MoEEP: 4}.engine
-	isls, err := prefillLengths(context, prefillSteps)
+	isls, err := prefillLengths(context, PrefillPoints)
 	require.NoError(t, err)
 	for _, isl := range isls {
 		prefill = append(prefill, PrefillPoint{Engine: engine(profile.RolePrefill), ISL: isl, TTFTMillis: 20 + float64(isl)/10})
 	}
-	loads, err := decodeLoads(context, kvTokens, 2, decodeSteps)
+	loads, err := decodeLoads(context, kvTokens, 2, DecodePoints)
 	require.NoError(t, err)
 	for _, l := range loads {
 		itl := 5 + float64(l.Concurrency)/20 + float64((l.ISL+250)*l.Concurrency)/20_000

@@ -149,11 +149,6 @@ func podMessage(pod *corev1.Pod, reason, message string) string {
 	return text
 }
 
-// podReady reports whether a pod serves.
-func podReady(pod *corev1.Pod) bool {
-	return hasCondition(pod, corev1.PodReady)
-}
-
 func hasCondition(pod *corev1.Pod, kind corev1.PodConditionType) bool {
 	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == kind && c.Status == corev1.ConditionTrue

@@ -5,9 +5,9 @@ import "fmt"
 const (
 	// maxConcurrency bounds the requests in flight of a measurement.
 	maxConcurrency = 2000
-	// prefillSteps and decodeSteps divide the axes of the sweeps.
-	prefillSteps = 16
-	decodeSteps  = 6
+	// PrefillPoints and DecodePoints are Dynamo's numbers of Points.
+	PrefillPoints = 16
+	DecodePoints  = 6
 	// shortestISL is where the curves begin.
 	shortestISL = 100
 	// prefillMargin is left of the context for what a chat template adds.

@@ -93,17 +93,17 @@ func TestCurveGrids(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			context := curveContext(c.isl, c.modelContext)
 			require.Equal(t, c.context, context)
-			isls, err := prefillLengths(context, prefillSteps)
+			isls, err := prefillLengths(context, PrefillPoints)
 			require.NoError(t, err)
 			require.Len(t, isls, c.prefill)
 			require.Equal(t, c.highest, isls[len(isls)-1])
-			loads, err := decodeLoads(context, 800_000, 1, decodeSteps)
+			loads, err := decodeLoads(context, 800_000, 1, DecodePoints)
 			require.NoError(t, err)
 			require.LessOrEqual(t, len(loads), 64)
 			require.GreaterOrEqual(t, len(loads), 5)
 		})
 	}
-	_, err := prefillLengths(curveContext(100, 512), prefillSteps)
+	_, err := prefillLengths(curveContext(100, 512), PrefillPoints)
 	require.EqualError(t, err, "measuring a curve: a context of 0 tokens of input leaves too few lengths from 100 on")
 }
 

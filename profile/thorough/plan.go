@@ -1,6 +1,7 @@
 package thorough
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -49,9 +50,8 @@ func (p *Profiler) Plan(ctx context.Context, in profile.Inputs, modelDir string)
 			continue
 		}
 		for free < j.engine.GPUsPerEngine {
-			soonest := slices.IndexFunc(ends, func(e gpuEnd) bool { return e.at == slices.MinFunc(ends, earlier).at })
-			now, free = ends[soonest].at, free+ends[soonest].gpus
-			ends = slices.Delete(ends, soonest, soonest+1)
+			slices.SortFunc(ends, func(a, b gpuEnd) int { return cmp.Compare(a.at, b.at) })
+			now, free, ends = ends[0].at, free+ends[0].gpus, ends[1:]
 		}
 		takes := s.assume(j)
 		ends = append(ends, gpuEnd{now + takes, j.engine.GPUsPerEngine})
@@ -74,8 +74,6 @@ type gpuEnd struct {
 	at   time.Duration
 	gpus int
 }
-
-func earlier(a, b gpuEnd) int { return int(a.at - b.at) }
 
 func (s *sweep) assumedLoads(j *job) int {
 	if j.engine.Name == profile.RolePrefill {
