@@ -14,6 +14,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
@@ -197,4 +198,24 @@ func TestDeploymentCredentials(t *testing.T) {
 	out, err := git.CombinedOutput()
 	require.NoError(t, err, string(out))
 	require.Equal(t, "protocol=https\nhost=git.example.com\nusername=runner\npassword=s3cret\n", string(out))
+}
+
+// requireRights holds that a component of the example grants the verbs on a resource,
+// and nothing else, by a role of that kind to the account that it ships. It returns the
+// objects by kind.
+func requireRights(t *testing.T, component, role string, resource schema.GroupVersionResource, verbs ...any) map[string]map[string]any {
+	t.Helper()
+	kinds := map[string]map[string]any{}
+	for _, object := range deployment(t, component) {
+		if meta := object["metadata"].(map[string]any); object["kind"] == "ServiceAccount" || meta["name"] == "dynamo-profile-runner-"+component {
+			kinds[object["kind"].(string)] = object
+		}
+	}
+	require.Len(t, kinds, 3)
+	require.Equal(t, []any{map[string]any{
+		"apiGroups": []any{resource.Group}, "resources": []any{resource.Resource}, "verbs": verbs,
+	}}, kinds[role]["rules"])
+	account := kinds["ServiceAccount"]["metadata"].(map[string]any)
+	require.Equal(t, []any{map[string]any{"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}}, kinds[role+"Binding"]["subjects"])
+	return kinds
 }

@@ -218,16 +218,5 @@ func TestHardwareWrites(t *testing.T) {
 
 // What the example grants is what the command does, to the account that it ships.
 func TestHardwareRights(t *testing.T) {
-	kinds := map[string]map[string]any{}
-	for _, object := range deployment(t, "hardware") {
-		if meta := object["metadata"].(map[string]any); object["kind"] == "ServiceAccount" || meta["name"] == "dynamo-profile-runner-hardware" {
-			kinds[object["kind"].(string)] = object
-		}
-	}
-	require.Len(t, kinds, 3)
-	require.Equal(t, []any{map[string]any{
-		"apiGroups": []any{nodeResource.Group}, "resources": []any{nodeResource.Resource}, "verbs": []any{"list"},
-	}}, kinds["ClusterRole"]["rules"])
-	account := kinds["ServiceAccount"]["metadata"].(map[string]any)
-	require.Equal(t, []any{map[string]any{"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}}, kinds["ClusterRoleBinding"]["subjects"])
+	requireRights(t, "hardware", "ClusterRole", nodeResource, "list")
 }

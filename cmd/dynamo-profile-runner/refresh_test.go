@@ -202,18 +202,7 @@ func TestSameRepository(t *testing.T) {
 
 // What the example grants is what a refresh does, to the account that it ships.
 func TestRefreshRights(t *testing.T) {
-	kinds := map[string]map[string]any{}
-	for _, object := range deployment(t, "refresh") {
-		if meta := object["metadata"].(map[string]any); object["kind"] == "ServiceAccount" || meta["name"] == "dynamo-profile-runner-refresh" {
-			kinds[object["kind"].(string)] = object
-		}
-	}
-	require.Len(t, kinds, 3)
-	require.Equal(t, []any{map[string]any{
-		"apiGroups": []any{applicationResource.Group}, "resources": []any{applicationResource.Resource}, "verbs": []any{"list", "patch"},
-	}}, kinds["Role"]["rules"])
-	account := kinds["ServiceAccount"]["metadata"].(map[string]any)
-	require.Equal(t, []any{map[string]any{"kind": "ServiceAccount", "name": account["name"], "namespace": account["namespace"]}}, kinds["RoleBinding"]["subjects"])
+	kinds := requireRights(t, "refresh", "Role", applicationResource, "list", "patch")
 	for _, kind := range []string{"Role", "RoleBinding"} {
 		require.Equal(t, "argocd", kinds[kind]["metadata"].(map[string]any)["namespace"])
 	}
