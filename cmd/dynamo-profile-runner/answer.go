@@ -84,6 +84,17 @@ func (r *runner) profile(ctx context.Context, j job) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
+	release, waited, err := r.claim(ctx, j)
+	if err != nil {
+		return outcome{}, err
+	}
+	defer release()
+	if waited && !r.opts.force && !r.opts.renew {
+		digest, res, err := stored(ctx, store, j, j.req.Inputs().Key())
+		if !errors.Is(err, cache.ErrNotFound) {
+			return outcome{status: statusHit, digest: digest, result: res}, err
+		}
+	}
 	started := time.Now()
 	res, files, err := r.measureOrSimulate(ctx, j, store)
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -22,19 +23,20 @@ func git(t *testing.T, dir string, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// originOf is a bare repository with as many applications as asked, whose results are
-// in the store and whose locks are missing.
-func originOf(t *testing.T, apps int) string {
+// originOf is a bare repository with as many applications as asked, whose locks are
+// missing. Without a text for their requests, the results are in the store.
+func originOf(t *testing.T, apps int, request string) string {
 	t.Helper()
 	repo, origin := t.TempDir(), filepath.Join(t.TempDir(), "origin.git")
 	require.NoError(t, exec.Command("cp", "-r", "../../examples/gitops-repo/.", repo).Run())
 	dgdr, err := os.ReadFile(filepath.Join(repo, "apps/qwen-small/dgdr.yaml"))
 	require.NoError(t, err)
 	require.NoError(t, os.RemoveAll(filepath.Join(repo, "apps")))
+	request = cmp.Or(request, string(dgdr))
 	for i := range apps {
 		name := fmt.Sprintf("app-%02d", i)
 		require.NoError(t, os.MkdirAll(filepath.Join(repo, "apps", name), 0o755))
-		text := strings.ReplaceAll(string(dgdr), "name: qwen-small", "name: "+name)
+		text := strings.NewReplacer("name: qwen-small", "name: "+name, "isl: 1000", fmt.Sprint("isl: ", 1000+i)).Replace(request)
 		require.NoError(t, os.WriteFile(filepath.Join(repo, "apps", name, "dgdr.yaml"), []byte(text), 0o644))
 	}
 	git(t, repo, "init", "--quiet", "--initial-branch=main")
@@ -47,7 +49,7 @@ func originOf(t *testing.T, apps int) string {
 // Runners that push to one branch at the same time each keep what the others pushed.
 func TestPushesAtOnceLoseNothing(t *testing.T) {
 	const apps = 8
-	origin := originOf(t, apps)
+	origin := originOf(t, apps, "")
 	var runners []*exec.Cmd
 	var said []*strings.Builder
 	for i := range apps {
