@@ -49,6 +49,9 @@ func reprofile() {
 				res.Provenance.ToolVersion = value
 			case "confidence":
 				res.Confidence = profile.Confidence(value)
+				if res.Confidence == profile.Naive {
+					res = naive(req)
+				}
 			case "estimate":
 				entry.Estimate, res.Inputs = true, req.Estimated().Inputs()
 			case "pick":

@@ -17,6 +17,7 @@ var update = flag.Bool("update", false, "rewrite the expected output in testdata
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"dynamo-cmp": main, "hold-slot": holdSlot, "keypair": keypair, "sign": signLocked, "adopt": adoptLocked, "reprofile": reprofile,
+		"check-jsonschema": checkJSONSchema,
 	})
 }
 
