@@ -1,6 +1,7 @@
 package review
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -56,7 +57,8 @@ func (r *Review) Markdown() string {
 		if folded > 0 {
 			what = append(what, plural(folded, "manifest"))
 		}
-		fmt.Fprintf(&b, "\n> [!NOTE]\n> %s left out: a comment has room for 65,536 characters. To see all: `dynamo-cmp diff --base %s`.\n", strings.Join(what, " and "), plainCode(clip(r.Base.Name, 100)))
+		command := cmp.Or(r.Command, "dynamo-cmp diff --base "+clip(r.Base.Name, 100))
+		fmt.Fprintf(&b, "\n> [!NOTE]\n> %s left out: a comment has room for 65,536 characters. To see all: %s.\n", strings.Join(what, " and "), code(command))
 	}
 	return b.String()
 }
@@ -71,7 +73,7 @@ func (r *Review) sections() []section {
 	var top strings.Builder
 	top.WriteString(commentMark)
 	fmt.Fprintf(&top, "### Deployments: %s\n\n", escape(r.headline()))
-	fmt.Fprintf(&top, "%s → %s\n", code(r.Base.String()), code(r.Head.String()))
+	fmt.Fprintf(&top, "%s → %s\n%s", code(r.Base.String()), code(r.Head.String()), r.Preface)
 	if len(r.Violations) > 0 {
 		top.WriteString("\n> [!CAUTION]\n> Refused by policy:\n")
 		for i, v := range r.Violations {

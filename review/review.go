@@ -52,6 +52,9 @@ type Review struct {
 	Currency   string      `json:"currency,omitempty"`
 	Apps       []Change    `json:"apps"`
 	Violations []Violation `json:"violations"`
+
+	Command string `json:"-"` // that shows all of it; empty for a diff with Base
+	Preface string `json:"-"` // Markdown below the headline
 }
 
 // Revision is a side.

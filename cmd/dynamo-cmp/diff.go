@@ -163,8 +163,13 @@ func (o *diffOptions) shown(r *review.Review, out io.Writer) (string, error) {
 		err := enc.Encode(r)
 		return b.String(), err
 	}
+	return r.Text(colored(out)), nil
+}
+
+// colored says whether an output is a terminal that takes colours.
+func colored(out io.Writer) bool {
 	terminal, ok := out.(*os.File)
-	return r.Text(ok && os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(terminal.Fd()))), nil
+	return ok && os.Getenv("NO_COLOR") == "" && term.IsTerminal(int(terminal.Fd()))
 }
 
 // verdict is the status of a review. What could not be rendered outranks what is

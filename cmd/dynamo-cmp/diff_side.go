@@ -173,18 +173,31 @@ func (s *side) render(ctx context.Context, dir string, in inputs) (app review.Ap
 }
 
 func (s *side) fill(ctx context.Context, app *review.App) error {
-	src, err := s.tree.Load(app.Dir)
+	src, err := s.load(app.Dir)
 	if err != nil {
 		return err
 	}
-	src.DGDVersion = s.opts.dgdVersion
 	r, err := s.resolver(src)
 	if err != nil {
 		return err
 	}
+	return renderInto(ctx, app, src, r.lock, r.answer)
+}
+
+func (s *side) load(dir string) (*render.Source, error) {
+	src, err := s.tree.Load(dir)
+	if err == nil {
+		src.DGDVersion = s.opts.dgdVersion
+	}
+	return src, err
+}
+
+// renderInto renders a directory into the app.
+func renderInto(ctx context.Context, app *review.App, src *render.Source, lock *cache.Lock, lookup render.Lookup) error {
 	answers := map[*profile.Request]render.Answer{}
+	var err error
 	app.Stream, err = render.Build(ctx, src, func(ctx context.Context, req *profile.Request) (render.Answer, error) {
-		ans, err := r.answer(ctx, req)
+		ans, err := lookup(ctx, req)
 		answers[req] = ans
 		return ans, err
 	})
@@ -192,7 +205,7 @@ func (s *side) fill(ctx context.Context, app *review.App) error {
 		return err
 	}
 	for _, req := range src.Requests {
-		entry, _ := r.lock.Entry(req.Name)
+		entry, _ := lock.Entry(req.Name)
 		app.Requests = append(app.Requests, review.Request{Request: req, Result: answers[req].Result, Digest: answers[req].Digest, Estimate: entry.Estimate})
 	}
 	return nil
