@@ -9,4 +9,4 @@ import (
 func RequestSchema() profile.Schema { return profile.RequestSchema(planner.JSONSchema()) }
 
 // ConfigSchema is the JSON Schema of a DynamoCMPConfig.
-func ConfigSchema() profile.Schema { return profile.ConfigSchema(versions()) }
+func ConfigSchema() profile.Schema { return profile.ConfigSchema(DynamoVersions()) }

@@ -82,8 +82,14 @@ func minorOf(version string) string {
 	return strings.Join(parts[:min(2, len(parts))], ".")
 }
 
-// versions are those that a DynamoCMPConfig may name.
-func versions() []string {
+// DynamoVersion is the version of Dynamo in the images of a request, as 1.5.1.
+func DynamoVersion(req *profile.Request) string {
+	_, version := imageVersion(req)
+	return version
+}
+
+// DynamoVersions are those that deployments are rendered for, as 1.5, in their order.
+func DynamoVersions() []string {
 	var out []string
 	for _, r := range releases() {
 		out = append(out, r.version)
@@ -154,6 +160,6 @@ func (a *assembly) adviseRelease() {
 	path, version := imageVersion(a.req)
 	if r := releaseOf(a.req); r.version != minorOf(version) {
 		a.warnings = append(a.warnings, a.req.Problem(path, fmt.Sprintf("is Dynamo %s, of which nothing is known here; rendered as for %s (known are %s)",
-			version, r.version, strings.Join(versions(), ", "))))
+			version, r.version, strings.Join(DynamoVersions(), ", "))))
 	}
 }

@@ -32,7 +32,7 @@ func (s *Source) settle(docs []profile.Document, defaults *profile.Defaults) pro
 			continue
 		}
 		first = &d
-		config, err := profile.ParseConfig(d, versions())
+		config, err := profile.ParseConfig(d, DynamoVersions())
 		if err != nil {
 			problems = append(problems, problemsOf(d.File, err)...)
 			continue

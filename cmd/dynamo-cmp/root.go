@@ -83,8 +83,8 @@ flag wins over its variable.
 Exit status: 0 done, 1 internal error, 2 bad input, 3 no result for a request,
 4 a stored byte was changed, 5 the store cannot be reached, 6 refused by policy.
 On any of them but 0 stdout is empty, except that fn, verify, lint and doctor say
-there what is wrong, with status 1. diff has the statuses of its kind: 2 for a
-difference.`,
+there what is wrong, with status 1. diff and upgrade have the statuses of their kind:
+2 for a difference.`,
 		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -96,7 +96,7 @@ difference.`,
 		return &codedError{exitInput, fmt.Errorf("%w; to see the flags: %s --help", err, cmd.CommandPath())}
 	})
 	root.AddCommand(newInitCommand(), newGenerateCommand(), newParametersCommand(), newDiscoverCommand(), newRenderCommand(), newFnCommand(),
-		newDiffCommand(), newExplainCommand(), newVerifyCommand(), newLintCommand(), newSchemaCommand(), newDoctorCommand())
+		newDiffCommand(), newExplainCommand(), newVerifyCommand(), newLintCommand(), newUpgradeCommand(), newSchemaCommand(), newDoctorCommand())
 	return root
 }
 
