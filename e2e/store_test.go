@@ -119,6 +119,7 @@ func TestStore(t *testing.T) {
 				t.Run("cosign verifies the attestation of a run", s.attested)
 				t.Run("audit", s.audited)
 			}
+			t.Run("one file carries results and signatures to another store", s.carried)
 			t.Run("what is in no use goes with its signatures", s.swept)
 		})
 	}
@@ -198,6 +199,28 @@ requireSignature: true
 	require.Zero(t, code, out)
 	require.Regexp(t, `qwen-small .* 0h +ok`, out)
 	require.Regexp(t, `llama-70b .* unknown +ok`, out)
+}
+
+// carried bundles both results, each of which is signed by now, and loads them.
+func (s *shop) carried(t *testing.T) {
+	file, site := filepath.Join(servers.Dir(t), "profiles.tar"), s.registry.Host+"/site/profiles"
+	code, out := s.run(t, runnerBinary(t), "bundle", "apps/llama-70b", "apps/qwen-small", "-o", file)
+	require.Zero(t, code, out)
+	code, out = s.run(t, runnerBinary(t), "load", file, "--store", site)
+	require.Zero(t, code, out)
+	require.Regexp(t, `: 2 results, [1-9]\d* signatures and attestations`, out)
+	for _, app := range []string{"qwen-small", "llama-70b"} {
+		code, out = s.run(t, pluginBinary(t), "generate", "apps/"+app, "--store", site, "--trusted-keys", filepath.Join(s.keys, "cosign.pub"), "--cache-dir", "")
+		require.Zero(t, code, out)
+		code, out = s.run(t, runnerBinary(t), "show", app, "--store", site)
+		require.Zero(t, code, out)
+	}
+	code, out = s.run(t, runnerBinary(t), "ls", "--store", site)
+	require.Zero(t, code, out)
+	require.Equal(t, 2, strings.Count(out, "aiconfigurator 0.12.0"), out)
+	code, out = s.run(t, runnerBinary(t), "diff", "llama-70b", "qwen-small", "--store", site)
+	require.Zero(t, code, out)
+	require.Contains(t, out, "pick.mode")
 }
 
 // swept has llama-70b go, which two signatures in two forms refer to.
