@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -220,7 +221,12 @@ func imagesOf(ctx context.Context, j job, lock *cache.Lock, store *cache.Store, 
 		if err != nil {
 			return render.Answer{}, noStore(fmt.Errorf("%s:%d: request %q: %w", req.File, req.Line, req.Name, err))
 		}
-		return render.Answer{Result: res, Digest: string(entry.Result)}, nil
+		if entry.Select > 0 {
+			if res, err = res.Select(entry.Select); err != nil {
+				return render.Answer{}, fmt.Errorf("%s: request %q: select: %w; to see them, delete it and: dynamo-cmp explain %s", path.Join(j.rel, cache.LockFile), req.Name, err, j.rel)
+			}
+		}
+		return render.Answer{Result: res, Digest: string(entry.Result), Selected: entry.Select}, nil
 	})
 	if err != nil {
 		return err

@@ -26,6 +26,7 @@ type job struct {
 	problem error  // why the request cannot be answered at all; req may be nil then
 	// asked is the key of the request where req is its estimate; else empty.
 	asked profile.Key
+	found *named // the result of the request, where it was looked up already
 }
 
 // findJobs reads the DGDRs of paths: files, directories and everything below

@@ -29,6 +29,9 @@ func (r *runner) ref(j job) string {
 // stored is the result that the lock names for the key, else the one that the
 // store has for it, else an error that is cache.ErrNotFound.
 func stored(ctx context.Context, store *cache.Store, j job, key profile.Key) (cache.Digest, *profile.Result, error) {
+	if j.found != nil {
+		return j.found.digest, j.found.result, nil
+	}
 	digest, err := locked(j, key)
 	if err != nil {
 		return "", nil, err

@@ -158,7 +158,8 @@ func (r *runner) estimates(ctx context.Context, jobs []job) []job {
 		}
 		key := j.req.Inputs().Key()
 		if store, err := r.open(j); err == nil {
-			if _, _, err := stored(ctx, store, j, key); err == nil {
+			if digest, res, err := stored(ctx, store, j, key); err == nil {
+				jobs[i].found = &named{store: store, digest: digest, result: res}
 				continue // measured
 			}
 		}
