@@ -51,7 +51,7 @@ func (m *meter) total() float64 {
 	return sum
 }
 
-// guard ends the context with errBudget when the budget is used up.
+// guard ends the context with ErrBudget when the budget is used up.
 func (m *meter) guard(ctx context.Context, cancel context.CancelCauseFunc) {
 	if m.budget == 0 {
 		return
@@ -60,7 +60,7 @@ func (m *meter) guard(ctx context.Context, cancel context.CancelCauseFunc) {
 	defer tick.Stop()
 	for {
 		if m.total() >= m.budget {
-			cancel(errBudget)
+			cancel(ErrBudget)
 			return
 		}
 		select {

@@ -37,6 +37,8 @@ type Options struct {
 	Replaces string
 	// Progress is told what is being done; calls may be concurrent.
 	Progress func(in profile.Inputs, message string)
+	// Ended is told of each candidate that is over; calls may be concurrent.
+	Ended func(in profile.Inputs, c Candidate)
 }
 
 // Points are the numbers of loads on the axes of a sweep.
@@ -82,7 +84,7 @@ func (p *Profiler) Profile(ctx context.Context, in profile.Inputs, modelDir stri
 	defer cancel(nil)
 	if d := s.options.Deadline; d > 0 {
 		var stop context.CancelFunc
-		ctx, stop = context.WithTimeoutCause(ctx, d, errDeadline)
+		ctx, stop = context.WithTimeoutCause(ctx, d, ErrDeadline)
 		defer stop()
 	}
 	go s.meter.guard(ctx, cancel)
@@ -142,9 +144,9 @@ func (s *sweep) explain(err error, jobs []*job) error {
 	}
 	why := ""
 	switch {
-	case errors.Is(err, errBudget):
+	case errors.Is(err, ErrBudget):
 		why = fmt.Sprintf(" (%.2f of %.2f GPU hours)", s.meter.total()/3600, s.options.MaxGPUHours)
-	case errors.Is(err, errDeadline):
+	case errors.Is(err, ErrDeadline):
 		why = fmt.Sprintf(" (%s)", s.options.Deadline)
 	case errors.Is(err, context.Canceled):
 		err = errors.New("interrupted")

@@ -50,10 +50,11 @@ type sweep struct {
 	tight map[profile.RoleName][]profile.Role // engines that ran out of memory
 }
 
-// errBudget and errDeadline are causes of a sweep's end that is nobody's fault.
+// ErrBudget and ErrDeadline are wrapped by the error of a Profile that ended because of
+// a limit, which is nobody's fault.
 var (
-	errBudget   = errors.New("--max-gpu-hours is used up")
-	errDeadline = errors.New("--deadline is over")
+	ErrBudget   = errors.New("--max-gpu-hours is used up")
+	ErrDeadline = errors.New("--deadline is over")
 )
 
 // measure gives every job its entry, or the reason why it is skipped. What ends the
@@ -73,6 +74,9 @@ func (s *sweep) measure(ctx context.Context, jobs []*job) error {
 			s.meter.spent(j.entry.GPUSeconds)
 			s.learn(j)
 		}
+		if j.entry != nil || j.skip != "" {
+			s.ended(j, nil)
+		}
 	}
 	if err := s.tidy(ctx, jobs); err != nil {
 		return err
@@ -89,6 +93,7 @@ func (s *sweep) measure(ctx context.Context, jobs []*job) error {
 		}
 		if j.skip = s.dominated(j); j.skip != "" {
 			s.say(j, "skipped: "+j.skip)
+			s.ended(j, nil)
 			gpus.Release(takes)
 			continue
 		}
@@ -169,16 +174,20 @@ func (s *sweep) run(ctx context.Context, j *job) (err error) {
 		return err
 	}
 	j.times.start = time.Now()
+	defer func() { s.ended(j, err) }()
 	stop := s.meter.run(j.engine.GPUsPerEngine)
 	s.say(j, "deploys")
 	created, err := c.create(ctx, obj)
 	if err == nil {
+		j.times.created = time.Now()
 		defer func() {
+			j.times.deleting = time.Now()
 			err = errors.Join(err, s.remove(ctx, created))
 			j.times.end = time.Now()
 			stop()
 		}()
 		j.entry, err = s.observe(ctx, j, created)
+		j.times.observed = time.Now()
 	} else {
 		stop()
 	}

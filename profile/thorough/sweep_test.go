@@ -84,8 +84,8 @@ func TestExplain(t *testing.T) {
 		{entry: &entry{Failure: &Failure{Class: FailedReady}}}, {},
 	}
 	const rest = ": 3 of 5 candidates are done and kept; to go on with the rest: run again"
-	require.EqualError(t, s.explain(errBudget, jobs), "--max-gpu-hours is used up (2.00 of 2.00 GPU hours)"+rest)
-	require.EqualError(t, s.explain(errDeadline, jobs), "--deadline is over (1h0m0s)"+rest)
+	require.EqualError(t, s.explain(ErrBudget, jobs), "--max-gpu-hours is used up (2.00 of 2.00 GPU hours)"+rest)
+	require.EqualError(t, s.explain(ErrDeadline, jobs), "--deadline is over (1h0m0s)"+rest)
 	require.EqualError(t, s.explain(fmt.Errorf("measuring: %w", context.Canceled), jobs), "interrupted"+rest)
 	require.ErrorIs(t, s.explain(errLost, jobs), errLost)
 }
@@ -98,7 +98,7 @@ func TestMeter(t *testing.T) {
 	go m.guard(ctx, cancel)
 	stop := m.run(8)
 	<-ctx.Done()
-	require.ErrorIs(t, context.Cause(ctx), errBudget)
+	require.ErrorIs(t, context.Cause(ctx), ErrBudget)
 	stop()
 	used := m.total()
 	require.GreaterOrEqual(t, used, 3600.0)

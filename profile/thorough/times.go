@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// times are when a job passed its stations; zero for one that was not run.
+// times are when a job passed its stations; zero for one that it did not come to.
 type times struct {
-	start, ready, end time.Time
+	start, created, ready, observed, deleting, end time.Time
 }
 
 func (t *times) served() {
