@@ -14,7 +14,7 @@ const module = "github.com/dynamo-cmp/dynamo-cmp/"
 // change of design: it belongs in the commit that explains it.
 var arrows = map[string][]string{
 	"cmd/dynamo-cmp":            {"cache", "profile", "render", "review", "revision", "trust"},
-	"cmd/dynamo-profile-runner": {"cache", "profile", "profile/rapid", "profile/thorough", "render", "trust"},
+	"cmd/dynamo-profile-runner": {"cache", "profile", "profile/rapid", "profile/thorough", "render", "telemetry", "trust"},
 	"review":                    {"profile", "render"},
 	"revision":                  nil, // knows Git and nothing of ours
 	"render":                    {"planner", "profile"},
@@ -22,6 +22,7 @@ var arrows = map[string][]string{
 	"planner":                   {"profile"},
 	"trust":                     {"cache"},
 	"cache":                     {"profile"},
+	"telemetry":                 nil, // knows names and times, and nothing of ours
 	"profile/rapid":             {"profile"},
 	"profile/thorough":          {"profile"},
 	"profile":                   nil,
@@ -45,11 +46,13 @@ func TestArrows(t *testing.T) {
 }
 
 // The plugin runs for every application at every commit, on whatever a pull
-// request holds: it links no cluster client, no profiler and nothing of Argo CD.
+// request holds: it links no cluster client, no profiler, nothing of Argo CD and nothing
+// that reports to servers.
 func TestPluginLinksNoClusterClient(t *testing.T) {
 	deps := goList(t, "-deps", ".")
 	for dep := range strings.Lines(deps) {
-		for _, heavy := range []string{"k8s.io/client-go", "github.com/argoproj", module + "profile/", "github.com/go-git/go-git/v5/plumbing/transport"} {
+		for _, heavy := range []string{"k8s.io/client-go", "github.com/argoproj", module + "profile/", module + "telemetry",
+			"go.opentelemetry.io/", "github.com/prometheus/client_golang", "google.golang.org/grpc", "github.com/go-git/go-git/v5/plumbing/transport"} {
 			require.False(t, strings.HasPrefix(dep, heavy), "dynamo-cmp links %s", dep)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dynamo-cmp/dynamo-cmp/cache"
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
+	"github.com/dynamo-cmp/dynamo-cmp/telemetry"
 )
 
 type runner struct {
@@ -30,14 +31,17 @@ func (r *runner) answer(ctx context.Context, j job, profile func() (outcome, err
 		return outcome{job: j, err: fmt.Errorf("%s: not started: %w", j.req.File, err)}
 	}
 	key := j.req.Inputs().Key()
-	r.progress.start(key, j.req.Name)
+	r.progress.start(j, r.opts.thorough.maxGPUHours)
 	o, err := r.result(ctx, j, key, profile)
 	o.job = j
 	if err != nil {
 		o.err = fmt.Errorf("%s:%d: request %q: %w", j.req.File, j.req.Line, j.req.Name, err)
 		return o
 	}
-	if err := cache.UpdateLock(ctx, j.dir, []cache.LockEntry{o.entry()}); err != nil {
+	locked := r.progress.stage(j, "lock")
+	err = cache.UpdateLock(ctx, j.dir, []cache.LockEntry{o.entry()})
+	locked("", err)
+	if err != nil {
 		o.err = fmt.Errorf("%s:%d: request %q: %w", j.req.File, j.req.Line, j.req.Name, err)
 	}
 	return o
@@ -50,7 +54,7 @@ func (r *runner) result(ctx context.Context, j job, key profile.Key, profile fun
 		if err != nil {
 			return outcome{}, err
 		}
-		digest, res, err := stored(ctx, store, j, key)
+		digest, res, err := r.lookup(ctx, store, j, key)
 		if err == nil && r.opts.renew {
 			v, err := r.now.of(ctx, res)
 			if err != nil {
@@ -78,6 +82,21 @@ func (r *runner) result(ctx context.Context, j job, key profile.Key, profile fun
 	return profile()
 }
 
+// lookup is the stored result of the key.
+func (r *runner) lookup(ctx context.Context, store *cache.Store, j job, key profile.Key) (cache.Digest, *profile.Result, error) {
+	looked := r.progress.stage(j, telemetry.Lookup)
+	digest, res, err := stored(ctx, store, j, key)
+	switch {
+	case err == nil:
+		looked(telemetry.Hit, nil)
+	case errors.Is(err, cache.ErrNotFound):
+		looked(telemetry.Miss, nil)
+	default:
+		looked(telemetry.Failed, err)
+	}
+	return digest, res, err
+}
+
 // profile makes a new result and stores it.
 func (r *runner) profile(ctx context.Context, j job) (outcome, error) {
 	store, err := r.open(j)
@@ -90,17 +109,21 @@ func (r *runner) profile(ctx context.Context, j job) (outcome, error) {
 	}
 	defer release()
 	if waited && !r.opts.force && !r.opts.renew {
-		digest, res, err := stored(ctx, store, j, j.req.Inputs().Key())
+		digest, res, err := r.lookup(ctx, store, j, j.req.Inputs().Key())
 		if !errors.Is(err, cache.ErrNotFound) {
 			return outcome{status: statusHit, digest: digest, result: res}, err
 		}
 	}
 	started := time.Now()
+	profiled := r.progress.stage(j, "profile")
 	res, files, err := r.measureOrSimulate(ctx, j, store)
+	profiled("", err)
 	if err != nil {
 		return outcome{}, err
 	}
+	pushed := r.progress.stage(j, "push")
 	digest, err := r.opts.signing.put(ctx, store, res, files, started)
+	pushed("", err)
 	if err != nil {
 		return outcome{}, err
 	}

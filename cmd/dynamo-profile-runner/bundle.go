@@ -50,7 +50,7 @@ The same locks and results give the same bytes. stdout gets what is in the file.
 			if len(args) == 0 {
 				args = []string{"."}
 			}
-			progress := newSteps(cmd.ErrOrStderr())
+			progress := newSteps(cmd)
 			defer progress.done()
 			b, err := bundle(cmd.Context(), args, store, file, progress)
 			if err != nil {
@@ -101,7 +101,7 @@ stdout gets what was stored, and the images that the site needs in its registry.
 				return &usageError{err}
 			}
 			defer f.Close()
-			progress := newSteps(cmd.ErrOrStderr())
+			progress := newSteps(cmd)
 			defer progress.done()
 			progress.say("loading %s into %s", args[0], to)
 			b, err := cache.LoadBundle(cmd.Context(), f, to)

@@ -38,7 +38,7 @@ pick and expect, and what made them. It exits with 0 whether they differ or not.
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			progress := newSteps(cmd.ErrOrStderr())
+			progress := newSteps(cmd)
 			defer progress.done()
 			progress.say("reading the results %s and %s", args[0], args[1])
 			a, err := r.resolve(cmd.Context(), args[0])

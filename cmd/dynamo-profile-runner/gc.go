@@ -85,9 +85,9 @@ in the sum.`,
 			if err := checkOutput(o.output); err != nil {
 				return err
 			}
-			progress := newSteps(cmd.ErrOrStderr())
+			progress := newSteps(cmd)
 			defer progress.done()
-			store, swept, err := gc(cmd.Context(), o, progress, cmd.ErrOrStderr())
+			store, swept, err := gc(cmd.Context(), o, progress)
 			progress.done()
 			if err != nil {
 				return err
@@ -145,7 +145,7 @@ func noStore(err error) error {
 	return err
 }
 
-func gc(ctx context.Context, o gcOptions, progress *steps, warnings io.Writer) (*cache.Store, *cache.Swept, error) {
+func gc(ctx context.Context, o gcOptions, progress *steps) (*cache.Store, *cache.Swept, error) {
 	if len(o.repos) == 0 {
 		return nil, nil, &usageError{errors.New("--repo: name the repositories whose locks the store serves")}
 	}
@@ -163,7 +163,7 @@ func gc(ctx context.Context, o gcOptions, progress *steps, warnings io.Writer) (
 		}
 		maps.Copy(keep, r.results)
 		progress.say("%s: looking up the keys of its requests in %s", repo, store)
-		if err := keepAnswers(ctx, repo, store, keep, warnings); err != nil {
+		if err := keepAnswers(ctx, repo, store, keep, progress.progress); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -177,7 +177,7 @@ func gc(ctx context.Context, o gcOptions, progress *steps, warnings io.Writer) (
 
 // keepAnswers marks what the store has for the keys of the requests in a checkout:
 // where results are found by key, no lock names them.
-func keepAnswers(ctx context.Context, repo string, store *cache.Store, keep map[cache.Digest]bool, warnings io.Writer) error {
+func keepAnswers(ctx context.Context, repo string, store *cache.Store, keep map[cache.Digest]bool, progress *progress) error {
 	jobs, err := findJobs(ctx, []string{repo})
 	var none *usageError
 	if err != nil && !errors.As(err, &none) {
@@ -185,7 +185,7 @@ func keepAnswers(ctx context.Context, repo string, store *cache.Store, keep map[
 	}
 	for _, j := range jobs {
 		if j.problem != nil {
-			fmt.Fprintf(warnings, "warning: what is stored for requests here is not known to be in use: %s\n", j.problem)
+			progress.warn(requestOf(j), fmt.Sprintf("what is stored for requests here is not known to be in use: %s", j.problem))
 			continue
 		}
 		d, err := store.Find(ctx, j.req.Inputs().Key())

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -195,7 +194,7 @@ func TestGCOverRandomHistories(t *testing.T) {
 			}
 		}
 		o := gcOptions{store: h.store.String(), repos: []string{h.dir}, grace: days(grace)}
-		_, swept, err := gc(t.Context(), o, newSteps(io.Discard), io.Discard)
+		_, swept, err := gc(t.Context(), o, &steps{progress: newProgress(nil)})
 		require.NoError(t, err)
 		all, err := h.store.Artifacts(t.Context())
 		require.NoError(t, err)

@@ -5,34 +5,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/dynamo-cmp/dynamo-cmp/telemetry"
 )
 
 // gitRepo is a git repository on this machine. It is worked on with git itself, so
 // that a user's configuration, credential helpers, hooks and signing apply.
 type gitRepo struct {
 	dir     string
-	secrets []string // never shown
+	secrets telemetry.Secrets
 }
 
 // openGit is the repository at a directory. Credentials in remote, a URL, are kept out
 // of every message.
 func openGit(dir, remote string) gitRepo {
-	g := gitRepo{dir: dir}
-	if u, err := url.Parse(remote); err == nil && u.User != nil {
-		password, _ := u.User.Password()
-		for _, secret := range []string{u.User.String(), password, url.QueryEscape(password)} {
-			if secret != "" {
-				g.secrets = append(g.secrets, secret)
-			}
-		}
-	}
-	return g
+	return gitRepo{dir, telemetry.SecretsOf(remote)}
 }
 
 // in is the same repository, seen from another worktree.
@@ -57,7 +49,7 @@ func (g gitRepo) feed(ctx context.Context, input string, args ...string) (string
 	if ctx.Err() != nil {
 		return "", context.Cause(ctx)
 	}
-	return "", &gitError{command: args[0], output: g.redact(lastOf(stderr.String(), stdout.String())), err: err}
+	return "", &gitError{command: args[0], output: g.secrets.Redact(lastOf(stderr.String(), stdout.String())), err: err}
 }
 
 // yes reports whether git answers a question with yes, which is exit status 0, and not
@@ -94,17 +86,6 @@ func gitEnvironment(environment []string) []string {
 		return slices.Contains([]string{"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_PREFIX"}, name)
 	})
 	return append(own, "GIT_TERMINAL_PROMPT=0", "LC_ALL=C")
-}
-
-var userinfo = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)[^/\s'"]*@`)
-
-// redact takes credentials out of a text.
-func (g gitRepo) redact(text string) string {
-	text = userinfo.ReplaceAllString(text, "$1")
-	for _, secret := range g.secrets {
-		text = strings.ReplaceAll(text, secret, "***")
-	}
-	return text
 }
 
 // telling begin the lines by which git and servers say what is wrong.

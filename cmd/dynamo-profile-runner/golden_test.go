@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -111,8 +110,7 @@ func answerGoldens(t *testing.T, files []string, python string) map[string]outco
 	models, err := filepath.Abs("../../examples/gitops-repo/platform/model-configs")
 	require.NoError(t, err)
 	store := goldenStore(t)
-	progress := newProgress(io.Discard)
-	defer progress.close()
+	progress := newProgress(nil)
 	// One recording was made where the model's configuration could not be read.
 	unmounted := slices.IndexFunc(jobs, func(j job) bool { return filepath.Base(j.dir) == "seed-llama-70b-nomount-offline" })
 	outcomes := map[string]outcome{}

@@ -60,14 +60,14 @@ key: only the lock names it. The model's config.json is read as run reads it.`,
 			if o.request == "" {
 				return &usageError{errors.New("import needs the request that is answered; to name it: --request apps/llama-70b/dgdr.yaml")}
 			}
-			progress := newSteps(cmd.ErrOrStderr())
+			progress := newSteps(cmd)
 			defer progress.done()
 			done, err := importResult(cmd.Context(), args[0], o, progress)
 			progress.done()
 			if err != nil {
 				return err
 			}
-			return report(cmd.OutOrStdout(), cmd.ErrOrStderr(), o.run.output, []outcome{*done})
+			return report(cmd.OutOrStdout(), progress.progress, o.run.output, []outcome{*done})
 		},
 	}
 	flags := cmd.Flags()

@@ -60,7 +60,7 @@ Job's content: the same request gives the same Job.`,
 			if err != nil {
 				return err
 			}
-			return printJobs(cmd.OutOrStdout(), cmd.ErrOrStderr(), jobs, o, forRun)
+			return printJobs(cmd.OutOrStdout(), progressOf(cmd), jobs, o, forRun)
 		},
 	}
 	flags := cmd.Flags()
@@ -70,7 +70,7 @@ Job's content: the same request gives the same Job.`,
 	return cmd
 }
 
-func printJobs(stdout, stderr io.Writer, jobs []job, o jobOptions, forRun []string) error {
+func printJobs(stdout io.Writer, progress *progress, jobs []job, o jobOptions, forRun []string) error {
 	var out bytes.Buffer
 	var errs []error
 	for _, j := range jobs {
@@ -84,7 +84,7 @@ func printJobs(stdout, stderr io.Writer, jobs []job, o jobOptions, forRun []stri
 			continue
 		}
 		for _, field := range ignored {
-			fmt.Fprintf(stderr, "warning: %s: spec.overrides.profilingJob.%s: does not shape the Job\n", j.req.File, field)
+			progress.warn(requestOf(j), fmt.Sprintf("%s: spec.overrides.profilingJob.%s: does not shape the Job", j.req.File, field))
 		}
 		data, err := manifest(made)
 		if err != nil {
@@ -143,7 +143,8 @@ func (o jobOptions) base(j job, forRun []string) *batchv1.Job {
 					Containers: []corev1.Container{{
 						Name:  profilerContainer,
 						Image: o.image,
-						Args:  append([]string{"run", target}, forRun...),
+						Args:  append([]string{"run", target, "--" + logFormat + "=json"}, forRun...),
+						Env:   []corev1.EnvVar{fromLabel(jobNameVariable, batchv1.JobNameLabel), fromLabel(jobUIDVariable, batchv1.ControllerUidLabel)},
 						SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: new(false), ReadOnlyRootFilesystem: new(true),
 							Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}},
 						Resources: corev1.ResourceRequirements{
@@ -157,6 +158,11 @@ func (o jobOptions) base(j job, forRun []string) *batchv1.Job {
 			},
 		},
 	}
+}
+
+// fromLabel is a variable with the value of the pod's label.
+func fromLabel(name, label string) corev1.EnvVar {
+	return corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.labels['" + label + "']"}}}
 }
 
 // jobName is profile-<request>, as Dynamo's operator has it, with a hash: a Job cannot

@@ -39,7 +39,7 @@ of the same key, which locks adopt. PUSHED is the day of the last push.`,
 			if err != nil {
 				return err
 			}
-			progress := newSteps(cmd.ErrOrStderr())
+			progress := newSteps(cmd)
 			defer progress.done()
 			progress.say("reading %s", s)
 			rows, err := list(cmd.Context(), s, progress)

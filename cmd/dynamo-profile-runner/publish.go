@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"path"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/dynamo-cmp/dynamo-cmp/cache"
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
+	"github.com/dynamo-cmp/dynamo-cmp/telemetry"
 )
 
 // raceFor is for how long others may push in between before a push is given up.
@@ -26,10 +26,12 @@ const endFor = 20 * time.Second
 // publish pushes the locks of what was answered as one commit. It loses nothing that
 // others push meanwhile: where a push comes too late, the same entries are written
 // into what is there now.
-func (r *remote) publish(ctx context.Context, w io.Writer, outcomes []outcome) error {
+func (r *remote) publish(ctx context.Context, progress *progress, outcomes []outcome) (err error) {
 	if r == nil || r.branch == "" || !slices.ContainsFunc(outcomes, hasResult) {
 		return nil
 	}
+	pushed := progress.stage(job{}, "git push")
+	defer func() { pushed("", err) }()
 	if ctx.Err() != nil {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), endFor)
@@ -48,9 +50,9 @@ func (r *remote) publish(ctx context.Context, w io.Writer, outcomes []outcome) e
 				return fmt.Errorf("pushing locks to %s: %w; the results are stored", r.branch, err)
 			}
 			if len(changes) == 0 && differing == nil {
-				r.say(w, "no lock has changed; nothing is pushed")
+				progress.note(telemetry.Request{}, "no lock has changed; nothing is pushed")
 			} else if len(changes) > 0 {
-				r.say(w, "pushed to %s:\n%s", r.branch, strings.TrimRight(message(changes), "\n"))
+				progress.note(telemetry.Request{}, fmt.Sprintf("pushed to %s:\n%s", r.branch, strings.TrimRight(message(changes), "\n")))
 			}
 			return differing
 		}

@@ -126,7 +126,7 @@ func TestRedact(t *testing.T) {
 		"git@git.example.com:x.git":                "git@git.example.com:x.git",
 		"to https://git.example.com/a and x@y.com": "to https://git.example.com/a and x@y.com",
 	} {
-		require.Equal(t, want, g.redact(text))
+		require.Equal(t, want, g.secrets.Redact(text))
 	}
 	require.Equal(t, "remote: no; ! [remote rejected] x", lastOf("To x\nremote: no\n ! [remote rejected] x\nhint: y\n"))
 	require.Equal(t, "a; b", lastOf("", "\n a \nb\n"))

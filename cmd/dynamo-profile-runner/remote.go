@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -219,9 +218,4 @@ func (r *remote) below(paths []string) []string {
 		local = append(local, p)
 	}
 	return local
-}
-
-// say tells what became of the locks.
-func (r *remote) say(w io.Writer, format string, args ...any) {
-	fmt.Fprintln(w, r.git.redact(fmt.Sprintf(format, args...)))
 }

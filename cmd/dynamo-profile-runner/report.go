@@ -92,9 +92,9 @@ func newRow(o outcome) row {
 	return r
 }
 
-// report prints every outcome: a table or JSON to stdout, what to know and what
-// went wrong to stderr.
-func report(stdout, stderr io.Writer, format string, outcomes []outcome) error {
+// report prints every outcome as a table or JSON to stdout, and tells what to know and
+// what went wrong.
+func report(stdout io.Writer, progress *progress, format string, outcomes []outcome) error {
 	rows := make([]row, len(outcomes))
 	for i, o := range outcomes {
 		rows[i] = newRow(o)
@@ -108,17 +108,17 @@ func report(stdout, stderr io.Writer, format string, outcomes []outcome) error {
 	if err := writeTable(stdout, rows); err != nil {
 		return err
 	}
-	for _, r := range rows {
+	for i, r := range rows {
 		for _, app := range r.Refreshed {
-			fmt.Fprintf(stderr, "%s: Application %s is refreshed\n", r.Path, app)
+			progress.note(requestOf(outcomes[i].job), fmt.Sprintf("%s: Application %s is refreshed", r.Path, app))
 		}
 		for _, w := range r.Warnings {
-			fmt.Fprintln(stderr, "warning:", w)
+			progress.warn(requestOf(outcomes[i].job), w)
 		}
 	}
-	for _, r := range rows {
+	for i, r := range rows {
 		if r.Error != "" {
-			fmt.Fprintln(stderr, r.Error)
+			progress.fail(requestOf(outcomes[i].job), r.Error)
 		}
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
+	"github.com/dynamo-cmp/dynamo-cmp/telemetry"
 )
 
 // The exit codes, also in the help text.
@@ -39,7 +40,8 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(stderr, err)
+	_ = flagsFromEnvironment(root.PersistentFlags()) // it may have failed before
+	progressOf(root).fail(telemetry.Request{}, err.Error())
 	var usage *usageError
 	var stale *staleError
 	var problems profile.Problems
@@ -69,9 +71,16 @@ one request has none), 2 bad input, 3 at least one result is stale (stale only).
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return flagsFromEnvironment(cmd.Flags())
+			if err := flagsFromEnvironment(cmd.Flags()); err != nil {
+				return err
+			}
+			if f := cmd.Flag(logFormat).Value.String(); f != "text" && f != "json" {
+				return &usageError{fmt.Errorf("--%s: unknown value %q, want text or json", logFormat, f)}
+			}
+			return nil
 		},
 	}
+	root.PersistentFlags().String(logFormat, "text", "what goes to stderr: text, or json for a line of JSON each")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; to see the flags: %s --help", err, cmd.CommandPath())}
 	})

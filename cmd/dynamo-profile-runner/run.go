@@ -71,40 +71,48 @@ stdout gets the table of results; progress and errors go to stderr.`,
 			if err := o.check(); err != nil {
 				return err
 			}
-			if err := o.signing.load(); err != nil {
-				return err
-			}
-			applications, err := newRefresher(o)
-			if err != nil {
-				return err
-			}
-			repository, args, err := openRemote(cmd.Context(), o, args)
-			if err != nil {
-				return err
-			}
-			defer repository.end()
-			o.modelConfigs = repository.below(o.modelConfigs)
-			jobs, findErr := findJobs(cmd.Context(), args)
-			findErr = repository.plainErrors(findErr)
-			if jobs, err = o.share(jobs); err != nil {
-				return err
-			}
-			if o.dryRun {
-				return errors.Join(findErr, dryRun(cmd.Context(), cmd.OutOrStdout(), jobs, o))
-			}
-			progress := newProgress(cmd.ErrOrStderr())
-			outcomes := run(cmd.Context(), jobs, o, progress)
-			progress.close()
-			pushErr := repository.publish(cmd.Context(), cmd.ErrOrStderr(), outcomes)
-			refreshErr := applications.refresh(cmd.Context(), outcomes)
-			if err := report(cmd.OutOrStdout(), cmd.ErrOrStderr(), o.output, outcomes); err != nil {
-				return err
-			}
-			return errors.Join(findErr, failed(outcomes), pushErr, refreshErr)
+			progress := progressOf(cmd)
+			watchers := o.watch(cmd.Context(), progress)
+			err := answerAll(cmd, args, o, progress)
+			watchers.end(cmd.Context(), o, err)
+			return err
 		},
 	}
 	o.add(cmd.Flags())
 	return cmd
+}
+
+// answerAll is run from the paths to the report.
+func answerAll(cmd *cobra.Command, args []string, o runOptions, progress *progress) error {
+	ctx := cmd.Context()
+	if err := o.signing.load(); err != nil {
+		return err
+	}
+	applications, err := newRefresher(o)
+	if err != nil {
+		return err
+	}
+	repository, args, err := openRemote(ctx, o, args)
+	if err != nil {
+		return err
+	}
+	defer repository.end()
+	o.modelConfigs = repository.below(o.modelConfigs)
+	jobs, findErr := findJobs(ctx, args)
+	findErr = repository.plainErrors(findErr)
+	if jobs, err = o.share(jobs); err != nil {
+		return err
+	}
+	if o.dryRun {
+		return errors.Join(findErr, dryRun(ctx, cmd.OutOrStdout(), jobs, o))
+	}
+	outcomes := run(ctx, jobs, o, progress)
+	pushErr := repository.publish(ctx, progress, outcomes)
+	refreshErr := applications.refresh(ctx, outcomes)
+	if err := report(cmd.OutOrStdout(), progress, o.output, outcomes); err != nil {
+		return err
+	}
+	return errors.Join(findErr, failed(outcomes), pushErr, refreshErr)
 }
 
 // run answers the jobs, at most o.jobs at once, and returns their outcomes in the
@@ -133,7 +141,7 @@ func run(ctx context.Context, jobs []job, o runOptions, progress *progress) []ou
 			profile := sync.OnceValues(func() (outcome, error) { return r.profile(ctx, jobs[alike[0]]) })
 			for _, i := range alike {
 				outcomes[i] = r.answer(ctx, jobs[i], profile)
-				progress.finish(outcomes[i])
+				progress.finish(ctx, outcomes[i])
 			}
 			return nil
 		})

@@ -26,6 +26,7 @@ type runOptions struct {
 	shard        string
 	remote       remoteOptions
 	signing      signing
+	listeners    watchOptions
 
 	refresh         bool
 	argocdNamespace string
@@ -51,6 +52,7 @@ func (o *runOptions) add(flags *pflag.FlagSet) {
 	flags.StringVar(&o.signing.image, "runner-image", "", "image that this runs in, with its digest, for the attestation that --signing-key signs")
 	flags.StringVar(&o.python, "python", defaultPython(), "a Python that has AIConfigurator installed")
 	o.thorough.add(flags)
+	o.listeners.add(flags)
 }
 
 func (o runOptions) check() error {

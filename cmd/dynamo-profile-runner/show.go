@@ -40,7 +40,7 @@ more digits of it, or by a request that is locked in --dir or below.`,
 			if err := checkOutput(output); err != nil {
 				return err
 			}
-			progress := newSteps(cmd.ErrOrStderr())
+			progress := newSteps(cmd)
 			defer progress.done()
 			progress.say("reading the result %s", args[0])
 			shown, err := show(cmd.Context(), r, args[0])

@@ -69,7 +69,7 @@ func TestRunSignsAndAttestsWhatItMakes(t *testing.T) {
 	o := runOptions{store: "oci-layout:" + t.TempDir(), signing: signing{key: name + ".key", image: "example.com/runner@sha256:abc"}}
 	require.NoError(t, o.signing.load())
 	j, res := llama(t)
-	r := runner{opts: o, rapid: replay{res}}
+	r := runner{opts: o, rapid: replay{res}, progress: newProgress(nil)}
 	before := time.Now().UTC().Truncate(time.Second)
 	out, err := r.profile(t.Context(), j)
 	require.NoError(t, err)
@@ -102,12 +102,12 @@ func TestRunSignsAndAttestsWhatItMakes(t *testing.T) {
 // The result itself is the same whoever makes it.
 func TestSigningChangesNoResult(t *testing.T) {
 	j, res := llama(t)
-	plain := runner{opts: runOptions{store: "oci-layout:" + t.TempDir()}, rapid: replay{res}}
+	plain := runner{opts: runOptions{store: "oci-layout:" + t.TempDir()}, rapid: replay{res}, progress: newProgress(nil)}
 	out, err := plain.profile(t.Context(), j)
 	require.NoError(t, err)
 	name := filepath.Join(t.TempDir(), "operator")
 	require.NoError(t, writePair(name))
-	signed := runner{opts: runOptions{store: "oci-layout:" + t.TempDir(), signing: signing{key: name + ".key"}}, rapid: replay{res}}
+	signed := runner{opts: runOptions{store: "oci-layout:" + t.TempDir(), signing: signing{key: name + ".key"}}, rapid: replay{res}, progress: newProgress(nil)}
 	require.NoError(t, signed.opts.signing.load())
 	again, err := signed.profile(t.Context(), j)
 	require.NoError(t, err)

@@ -67,7 +67,7 @@ is stale, 1 a request or a result cannot be read, 2 bad input, 3 at least one is
 			}
 			jobs, findErr := findJobs(cmd.Context(), args)
 			rows := o.examine(cmd.Context(), jobs)
-			if err := printStates(cmd.OutOrStdout(), cmd.ErrOrStderr(), rows, o.output); err != nil {
+			if err := printStates(cmd.OutOrStdout(), progressOf(cmd), rows, o.output); err != nil {
 				return err
 			}
 			return errors.Join(findErr, verdictOf(rows))
@@ -94,6 +94,8 @@ type state struct {
 	Impact     string             `json:"impact,omitempty"` // of a new result
 	Unknown    []string           `json:"notCompared,omitempty"`
 	Error      string             `json:"error,omitempty"`
+
+	job job
 }
 
 // examine compares the locked result of each job.
@@ -107,7 +109,7 @@ func (o staleOptions) examine(ctx context.Context, jobs []job) []state {
 	r := runner{opts: runOptions{store: o.store}, rapid: simulator}
 	states := []state{}
 	for _, j := range jobs {
-		s := state{Path: j.rel, State: stateFailed}
+		s := state{Path: j.rel, State: stateFailed, job: j}
 		if j.req != nil {
 			s.Request, s.Path = j.req.Name, j.req.File
 		}
@@ -177,7 +179,7 @@ func (o staleOptions) impact(ctx context.Context, p profiler, j job, old *profil
 	return difference(old, res)
 }
 
-func printStates(stdout, stderr io.Writer, states []state, output string) error {
+func printStates(stdout io.Writer, progress *progress, states []state, output string) error {
 	if output == "json" {
 		enc := json.NewEncoder(stdout)
 		enc.SetEscapeHTML(false)
@@ -201,7 +203,7 @@ func printStates(stdout, stderr io.Writer, states []state, output string) error 
 	}
 	for _, s := range states {
 		for _, what := range s.Unknown {
-			fmt.Fprintf(stderr, "warning: %s: not compared: %s\n", s.Path, what)
+			progress.warn(requestOf(s.job), fmt.Sprintf("%s: not compared: %s", s.Path, what))
 		}
 	}
 	return nil

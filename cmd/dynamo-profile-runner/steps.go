@@ -2,18 +2,21 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"sync"
 	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/dynamo-cmp/dynamo-cmp/telemetry"
 )
 
 // patience is how long a command works without a word.
 const patience = 2 * time.Second
 
-// steps tells on stderr what a command is doing, once it takes longer than people
+// steps tells what a command is doing, once it takes longer than people
 // wait without wondering.
 type steps struct {
-	out   io.Writer
+	*progress
 	begun time.Time
 
 	mu    sync.Mutex
@@ -21,9 +24,9 @@ type steps struct {
 	now   string
 }
 
-// newSteps writes to w until done.
-func newSteps(w io.Writer) *steps {
-	return &steps{out: w, begun: time.Now()}
+// newSteps tells it on the command's stderr until done.
+func newSteps(cmd *cobra.Command) *steps {
+	return &steps{progress: progressOf(cmd), begun: time.Now()}
 }
 
 // say notes the step that begins.
@@ -34,14 +37,14 @@ func (s *steps) say(format string, args ...any) {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	s.timer = time.AfterFunc(max(0, patience-time.Since(s.begun)), s.tell)
+	s.timer = time.AfterFunc(max(0, patience-time.Since(s.begun)), s.speak)
 }
 
-func (s *steps) tell() {
+func (s *steps) speak() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.now != "" {
-		fmt.Fprintf(s.out, "%s …\n", s.now)
+		s.tell(telemetry.Event{Kind: telemetry.Progress, Text: s.now})
 	}
 }
 

@@ -10,9 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
-	"k8s.io/klog/v2"
 
 	"github.com/dynamo-cmp/dynamo-cmp/cache"
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
@@ -90,7 +88,6 @@ func newMeasurer(ctx context.Context, o thoroughOptions, r *rapid.Profiler, p *p
 // openCluster reaches the cluster that KUBECONFIG, the usual file, or the pod's own
 // service account names.
 func openCluster(ctx context.Context, namespace string) (*thorough.Cluster, error) {
-	klog.SetLogger(logr.Discard()) // what matters is an error or progress of ours
 	config, own, err := clusterConfig("", "")
 	if err != nil {
 		return nil, fmt.Errorf("searchStrategy thorough deploys candidates on a cluster: %w; for a simulated answer: spec.searchStrategy: rapid", err)
@@ -124,7 +121,7 @@ func (m *measurer) profile(ctx context.Context, req *profile.Request, store *cac
 		Cluster: cluster, AIPerf: &thorough.AIPerf{Command: []string{o.aiperf}}, Journal: journal{store}, Engines: m.rapid.Engines, Predict: m.rapid.Predict,
 		Points: o.points, Timeouts: o.timeouts, MaxGPUs: o.maxGPUs, MaxGPUHours: o.maxGPUHours, Deadline: o.deadline,
 		Lease: o.lease, Identity: host + "_" + strconv.Itoa(os.Getpid()), Grace: o.grace, Replaces: string(replaces),
-		Progress: m.progress.step,
+		Progress: m.progress.step, Ended: m.progress.candidate,
 	})
 	return p.Profile(ctx, req.Inputs(), modelDir(req), func(engine profile.Role, model profile.Model, name string) (map[string]any, error) {
 		return render.SingleEngine(req, model, engine, name)
