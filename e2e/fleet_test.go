@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
@@ -28,6 +29,7 @@ const fleetNamespace = "dynamo-profile-runner"
 // applications, of two keys, whose results are stored and whose locks are missing.
 type fleet struct {
 	core   kubernetes.Interface
+	plane  *servers.ControlPlane
 	origin checkout
 	names  []string
 }
@@ -50,6 +52,7 @@ func newFleet(t *testing.T, components ...string) *fleet {
 		"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": fleetNamespace,
 			"labels": map[string]any{"pod-security.kubernetes.io/enforce": "restricted"}}}}, "e2e")
 	require.NoError(t, err)
+	f.plane = plane
 	f.core, err = kubernetes.NewForConfig(plane.Config)
 	require.NoError(t, err)
 
@@ -221,4 +224,43 @@ func TestFleetJobOfRequest(t *testing.T) {
 	require.Equal(t, fleetNamespace, job.Namespace)
 	pod := f.pods(t, job.Name, 1)[0]
 	require.Equal(t, job.Name, pod.OwnerReferences[0].Name)
+}
+
+// What becomes of requests is told on the Job, with no more rights than the example gives.
+func TestFleetJobEvents(t *testing.T) {
+	f := newFleet(t)
+	cron, err := f.core.BatchV1().CronJobs(fleetNamespace).Get(t.Context(), "dynamo-profile-runner-thorough", metav1.GetOptions{})
+	require.NoError(t, err)
+	spec := cron.Spec.JobTemplate.Spec
+	spec.Suspend = new(true)
+	job, err := f.core.BatchV1().Jobs(fleetNamespace).Create(t.Context(), &batchv1.Job{ObjectMeta: metav1.ObjectMeta{Name: "tells"}, Spec: spec}, metav1.CreateOptions{})
+	require.NoError(t, err)
+	config, err := clientcmd.LoadFromFile(f.plane.As(t, "system:serviceaccount:dynamo-profile-runner:dynamo-profile-runner"))
+	require.NoError(t, err)
+	config.Contexts[config.CurrentContext].Namespace = fleetNamespace
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	require.NoError(t, clientcmd.WriteToFile(*config, kubeconfig))
+	f.origin.replace(t, "apps/app-0/dgdr.yaml", "  model: ", "  modle: ")
+	run := func() string {
+		cmd := exec.CommandContext(t.Context(), runnerBinary(t), "run", filepath.Join(f.origin.dir, "apps/app-0"))
+		cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "JOB_NAME="+job.Name, "JOB_UID="+string(job.UID))
+		out, err := cmd.CombinedOutput()
+		require.Error(t, err)
+		return string(out)
+	}
+	require.Eventually(t, func() bool { // until the API server's authorizer has the role
+		return !strings.Contains(run(), "forbidden")
+	}, time.Minute, 200*time.Millisecond)
+	require.NotContains(t, run(), "writing Events")
+
+	list, err := f.core.EventsV1().Events(fleetNamespace).List(t.Context(), metav1.ListOptions{})
+	require.NoError(t, err)
+	var told []string
+	for _, e := range list.Items {
+		if e.Regarding.UID == job.UID && e.ReportingController == "dynamo-cmp.github.io/profile-runner" {
+			told = append(told, fmt.Sprintf("%s %s %d", e.Type, e.Reason, e.Series.Count))
+			require.Contains(t, e.Note, "modle")
+		}
+	}
+	require.Equal(t, []string{"Warning RequestRefused 2"}, told)
 }

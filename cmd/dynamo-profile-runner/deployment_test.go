@@ -172,6 +172,7 @@ func TestDeploymentRights(t *testing.T) {
 		{APIGroups: []string{""}, Resources: []string{"events"}, Verbs: []string{"list", "watch"}},
 		{APIGroups: []string{""}, Resources: []string{"services"}, Verbs: []string{"get"}},
 		{APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"get", "create", "update"}},
+		{APIGroups: []string{"events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
 	}, roles[0].Rules)
 	bindings := decoded[rbacv1.RoleBinding](t, objects, "RoleBinding")
 	require.Len(t, bindings, 1)
