@@ -158,7 +158,8 @@ func (n *night) blob(t *testing.T, digest string, into any) {
 // TestThorough goes from a thorough request to the manifests of a measured pick.
 func TestThorough(t *testing.T) {
 	n := newNight(t, servers.OperatorConfig{Speedup: 1})
-	row, said := n.run(t)
+	metrics := filepath.Join(n.dir, "run.prom")
+	row, said := n.run(t, "--metrics-file", metrics, "--max-gpu-hours", "10", "--log-format", "json")
 	t.Log(said)
 	require.Empty(t, row.Error)
 	require.Equal(t, "profiled", row.Status)
@@ -185,6 +186,15 @@ func TestThorough(t *testing.T) {
 	t.Log(ttft, itl)
 	require.Greater(t, ttft[1], ttft[4], "four GPUs answer sooner than one")
 	require.Greater(t, itl[1], itl[4])
+
+	told, err := os.ReadFile(metrics)
+	require.NoError(t, err)
+	for _, line := range []string{`requests{outcome="profiled"} 1`, `candidates{outcome="measured"} 6`, `candidate_phase_duration_seconds_count{phase="deploy"} 6`,
+		`candidate_phase_duration_seconds_count{phase="ready"} 6`, `candidate_phase_duration_seconds_count{phase="measure"} 6`,
+		`candidate_phase_duration_seconds_count{phase="delete"} 6`, `gpu_budget_seconds{file="apps/qwen/dgdr.yaml",request="qwen"} 36000`} {
+		require.Contains(t, string(told), "\ndynamo_cmp_"+line+"\n")
+	}
+	require.Contains(t, said, `"outcome":"measured"`)
 
 	out := n.generate(t)
 	require.Contains(t, out, "kind: DynamoGraphDeployment")
