@@ -191,7 +191,7 @@ func TestThorough(t *testing.T) {
 	require.NoError(t, err)
 	for _, line := range []string{`requests{outcome="profiled"} 1`, `candidates{outcome="measured"} 6`, `candidate_phase_duration_seconds_count{phase="deploy"} 6`,
 		`candidate_phase_duration_seconds_count{phase="ready"} 6`, `candidate_phase_duration_seconds_count{phase="measure"} 6`,
-		`candidate_phase_duration_seconds_count{phase="delete"} 6`, `gpu_budget_seconds{file="apps/qwen/dgdr.yaml",request="qwen"} 36000`} {
+		`candidate_phase_duration_seconds_count{phase="delete"} 6`, `gpu_budget_seconds{file="dgdr.yaml",request="qwen"} 36000`} {
 		require.Contains(t, string(told), "\ndynamo_cmp_"+line+"\n")
 	}
 	require.Contains(t, said, `"outcome":"measured"`)
