@@ -78,15 +78,6 @@ type deployment struct {
 	curves map[string]string // file name -> JSON
 }
 
-type deployedRole struct {
-	name     profile.RoleName
-	replicas int
-	gpus     int // that it asks for
-	backend  profile.Backend
-	version  string // of the runtime image
-	args     []string
-}
-
 // component is what is read of a component of a DynamoGraphDeployment v1beta1.
 type component struct {
 	Name      string
@@ -227,74 +218,4 @@ func (s *session) importDeployment(d *deployment) (*profile.Result, error) {
 	}
 	res.Warnings = s.warnings
 	return res, nil
-}
-
-// flag is the value of a flag of the engine, empty without it.
-func (r *deployedRole) flag(name string) string {
-	if i := slices.Index(r.args, name); i >= 0 && i+1 < len(r.args) {
-		return r.args[i+1]
-	}
-	return ""
-}
-
-func (r *deployedRole) number(name string) int {
-	n, _ := strconv.Atoi(r.flag(name))
-	return n
-}
-
-// role reads an engine's parallelism from its flags, as AIConfigurator's generator
-// writes it. SGLang and TensorRT-LLM count the ranks of attention data parallelism in
-// --tensor-parallel-size.
-func (r *deployedRole) role(moe bool) (profile.Role, error) {
-	tp, pp := r.number("--tensor-parallel-size"), max(r.number("--pipeline-parallel-size"), 1)
-	if tp < 1 {
-		return profile.Role{}, errors.New("its engine has no --tensor-parallel-size, from which the GPUs follow")
-	}
-	p := profile.Parallelism{TP: tp, PP: pp, DP: 1, MoETP: 1, MoEEP: 1}
-	ranks, expert, batch := tp, max(r.number("--expert-parallel-size"), 1), ""
-	switch r.backend {
-	case profile.BackendVLLM:
-		p.DP = max(r.number("--data-parallel-size"), 1)
-		ranks, batch = tp*p.DP, "--max-num-seqs"
-		if slices.Contains(r.args, "--enable-expert-parallel") {
-			expert = ranks
-		}
-	case profile.BackendSGLang:
-		batch = "--max-running-requests"
-		if slices.Contains(r.args, "--enable-dp-attention") {
-			p.DP = max(r.number("--data-parallel-size"), 1)
-			p.TP = tp / p.DP
-		}
-	case profile.BackendTRTLLM:
-		batch = "--max-batch-size"
-		if slices.Contains(r.args, "--enable-attention-dp") {
-			p.TP, p.DP = 1, tp
-		}
-	}
-	if moe {
-		p.MoEEP, p.MoETP = expert, ranks/expert
-	}
-	if p.TP*p.DP != ranks || moe && p.MoEEP*p.MoETP != ranks {
-		return profile.Role{}, fmt.Errorf("its flags do not divide %d ranks evenly", ranks)
-	}
-	return profile.Role{Name: r.name, Replicas: r.replicas, GPUsPerEngine: p.TP * p.PP * p.DP, Parallelism: p,
-		BatchSize: r.number(batch), Args: r.generated()}, nil
-}
-
-// generated are the flags without those that Dynamo adds to what AIConfigurator
-// generated (profiler/utils/config_modifiers), and which rendering adds again.
-func (r *deployedRole) generated() []string {
-	added := []string{"-m", "--model", "--model-path", "--served-model-name", "--trust-remote-code",
-		"--disaggregation-mode", "--disaggregation-bootstrap-port", "--kv-transfer-config", "--trtllm.enable_chunked_prefill"}
-	var out []string
-	keep := true
-	for _, word := range r.args {
-		if strings.HasPrefix(word, "-") {
-			keep = !slices.Contains(added, word)
-		}
-		if keep {
-			out = append(out, word)
-		}
-	}
-	return out
 }

@@ -137,6 +137,8 @@ func TestImportOfADeployment(t *testing.T) {
 		{"another backend", flags, "its engines are vllm, the request has spec.backend sglang", func(in *profile.Inputs) { in.Backend = profile.BackendSGLang }},
 		{"another model", flags, `it serves model "Qwen/Qwen3-0.6B", the request has spec.model other`, func(in *profile.Inputs) { in.Model = "other" }},
 		{"roles are needed", flags, "it runs aggregated engines, the request needs prefill and decode", func(in *profile.Inputs) { in.Disaggregated = true }},
+		{"an absurd size", "--tensor-parallel-size '4294967296' --data-parallel-size '4294967296' --enable-expert-parallel --served-model-name " + qwen,
+			`role worker: --tensor-parallel-size is "4294967296", want 1 to 4096`, nil},
 		{"no parallelism", "--served-model-name " + qwen, "role worker: its engine has no --tensor-parallel-size, from which the GPUs follow", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -248,6 +249,9 @@ func readYAML(dir fs.FS, name string, into *map[string]any) error {
 
 // readRows reads a table as worker.py answers one: numbers as numbers.
 func readRows(data []byte) ([]row, error) {
+	if !utf8.Valid(data) { // JSON would hold other bytes than these
+		return nil, errors.New("is not UTF-8 text")
+	}
 	lines, err := csv.NewReader(strings.NewReader(string(data))).ReadAll()
 	if err != nil {
 		return nil, err

@@ -121,6 +121,9 @@ func (s *session) pick(r ranked, mode profile.Mode) (profile.Pick, error) {
 	}
 	unit := 0
 	for _, role := range p.Roles {
+		if par := role.Parallelism; max(par.TP, par.PP, par.DP, par.MoETP, par.MoEEP, role.WorkersPerReplica) > maxCount {
+			return p, fmt.Errorf("a %s engine of %+v is larger than any system", role.Name, par)
+		}
 		unit += max(role.WorkersPerReplica, 1) * role.GPUsPerEngine
 	}
 	scale := 1
@@ -248,7 +251,10 @@ func (r row) num(column string) float64 {
 	return f
 }
 
-func (r row) int(column string) int { return int(math.Round(r.num(column))) }
+// int is a number within 32 bits, as converting a larger one gives anything.
+func (r row) int(column string) int {
+	return int(max(math.MinInt32, min(math.MaxInt32, math.Round(r.num(column)))))
+}
 
 func (r row) text(column string) string {
 	t, _ := r[column].(string)
