@@ -29,7 +29,7 @@ AIPERF_REQS := profile/thorough/requirements.txt
 AIPERF_VENV := $(TOOLS)/aiperf-$(shell cksum < $(AIPERF_REQS) | cut -d' ' -f1)
 
 .DEFAULT_GOAL := build
-.PHONY: help build venv test e2e e2e-argocd e2e-apiserver e2e-thorough e2e-store e2e-images images lint bench update demo clean
+.PHONY: help build venv test e2e e2e-argocd e2e-apiserver e2e-thorough e2e-store e2e-images images lint fuzz bench update demo clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -120,6 +120,16 @@ lint: ## go vet and gofmt
 	go vet ./...
 	@unformatted=$$(gofmt -l cmd cache e2e images planner profile render review revision trust); \
 		if [ -n "$$unformatted" ]; then echo "not gofmt'd:"; echo "$$unformatted"; exit 1; fi
+
+FUZZTIME ?= 4s
+# What is found is written to testdata/fuzz of its package, to be committed with the mend.
+fuzz: ## every decoder on made-up input, FUZZTIME (4s) each, about a minute in all
+	@set -e; for f in $$(grep -rlE '^func Fuzz' --include='*_test.go' cache cmd planner profile render review revision trust | sort); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\).*/\1/p' $$f); do \
+			echo "./$$(dirname $$f) $$target"; \
+			go test ./$$(dirname $$f) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x; \
+		done; \
+	done
 
 bench: venv $(KUSTOMIZE) ## speed and memory, beside what one would run otherwise
 	DYNAMO_CMP_KUSTOMIZE=$(KUSTOMIZE) go test -run '^$$' -bench . -benchtime 5x ./...

@@ -1,7 +1,6 @@
 package profile
 
 import (
-	"errors"
 	"fmt"
 	"runtime"
 	"strings"
@@ -73,43 +72,4 @@ func parseAll(data []byte) error {
 		}
 	}
 	return nil
-}
-
-// FuzzParse: whatever the bytes, there is no panic, every error is Problems with
-// a text, and what is accepted has a key.
-func FuzzParse(f *testing.F) {
-	for _, seed := range []string{
-		keyBase, thoroughBase, "", "a: &a [*a]", "x: &x {a: 1}\ny: {<<: [*x, *x]}\n---\n- 1\n", "%YAML 1.1\n---\n? {a: b}\n: c\n",
-		"{\"apiVersion\":\"nvidia.com/v1alpha1\",\"kind\":\"DynamoGraphDeploymentRequest\",\"metadata\":{\"name\":\"x\"},\"spec\":{\"profilingConfig\":{\"config\":{\"sla\":[]}}}}",
-		keyBase + "  features: {planner: {enabled: yes}, mocker: !!bool x}\n  overrides: {dgd: {a: ~}}\n", "a:\n\t- b\r\n...\n",
-	} {
-		f.Add([]byte(seed))
-	}
-	hardware := &HardwareFile{File: "hardware.yaml", Hardware: Hardware{GPUSKU: "l4", TotalGPUs: 8, GPUsPerNode: 8}}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		docs, err := Documents("f.yaml", data)
-		checkProblems(t, err)
-		for _, d := range docs {
-			req, err := Parse(d, Defaults{Hardware: hardware})
-			checkProblems(t, err)
-			if err == nil {
-				require.Len(t, string(req.Inputs().Key()), len("sha256:")+64)
-				require.Positive(t, req.Inputs().Hardware.TotalGPUs)
-			}
-		}
-		_, err = ParseHardware("hardware.yaml", data)
-		checkProblems(t, err)
-	})
-}
-
-func checkProblems(t *testing.T, err error) {
-	var problems Problems
-	if err != nil {
-		require.True(t, errors.As(err, &problems), "%T", err)
-		require.NotEmpty(t, problems)
-		for _, p := range problems {
-			require.NotEmpty(t, p.Message)
-			require.NotEmpty(t, p.File)
-		}
-	}
 }

@@ -128,3 +128,56 @@ func encodeTree(t *testing.T, obj object) string {
 	require.NoError(t, err)
 	return string(data)
 }
+
+// FuzzOverride: a merged deployment is one that the schema admits and names every
+// generated component; a refusal names the override; and the generated deployment
+// stays as it was.
+func FuzzOverride(f *testing.F) {
+	files, err := filepath.Glob("testdata/override_*.txtar")
+	require.NoError(f, err)
+	for _, file := range files {
+		archive, err := txtar.ParseFile(file)
+		require.NoError(f, err)
+		for _, file := range archive.Files {
+			if base := path.Base(file.Name); strings.HasSuffix(base, ".yaml") && base != "want.yaml" {
+				f.Add(file.Data)
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var parsed object
+		if bytes.ContainsAny(data, "\r\u0085\u2028\u2029") || yaml.Unmarshal(data, &parsed) != nil {
+			return
+		}
+		again, err := yaml.Marshal(parsed) // one document, of block style
+		if err != nil {
+			return
+		}
+		docs, err := profile.Documents("dgdr.yaml", again)
+		if err != nil || len(docs) != 1 {
+			return
+		}
+		req, err := requestWith(t, again)
+		if err != nil {
+			return
+		}
+		base := blueprint(t)
+		merged, _, err := applyOverride(base, req)
+		require.Equal(t, blueprint(t), base, "the generated deployment changed")
+		if err != nil {
+			require.Nil(t, merged)
+			for line := range strings.Lines(err.Error()) {
+				require.Regexp(t, `^dgdr\.yaml:\d+: spec\.overrides\.dgd`, line)
+			}
+			return
+		}
+		api, err := loadOpenAPI()
+		require.NoError(t, err)
+		require.Empty(t, api.check(betaVersion, "", merged, false))
+		second, _, err := applyOverride(blueprint(t), req)
+		require.NoError(t, err)
+		require.Equal(t, merged, second)
+		_, err = encode([]manifest{generated(merged, document{})})
+		require.NoError(t, err)
+	})
+}

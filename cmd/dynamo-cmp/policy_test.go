@@ -39,15 +39,3 @@ func TestPolicyIsStrict(t *testing.T) {
 		require.ErrorContains(t, err, want, data)
 	}
 }
-
-func FuzzPolicy(f *testing.F) {
-	f.Add([]byte(policyHead + "maxAge: 90d\nbackends: [vllm]\n"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		p, err := parsePolicy("policy.yaml", data)
-		if err != nil {
-			require.Equal(t, policy{}, p)
-			return
-		}
-		require.GreaterOrEqual(t, p.maxAge, time.Duration(0))
-	})
-}
