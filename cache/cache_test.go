@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -23,6 +24,7 @@ const childEnv = "DYNAMO_CMP_CACHE_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(childEnv) != "" {
+		runtime.LockOSThread() // one thread makes all of its system calls
 		os.Exit(child(os.Getenv(childEnv), os.Args[1:]))
 	}
 	os.Exit(m.Run())

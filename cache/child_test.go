@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,9 +15,16 @@ import (
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
 )
 
+// childLimit bounds the files that a child writes, in bytes.
+const childLimit = childEnv + "_FILE_SIZE"
+
 // child is a writer in a process of its own. "put REF FROM TO" stores results,
 // "lock DIR FROM TO" locks them one by one; both stop at the first error.
 func child(role string, args []string) int {
+	if limit, err := strconv.ParseUint(os.Getenv(childLimit), 10, 64); err == nil {
+		signal.Ignore(syscall.SIGXFSZ) // the write says it, as on a full disk
+		_ = syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: limit, Max: limit})
+	}
 	from, _ := strconv.Atoi(args[1])
 	to, _ := strconv.Atoi(args[2])
 	for i := from; i < to; i++ {
@@ -52,11 +61,17 @@ func lockEntry(i int) LockEntry {
 
 func startChild(t *testing.T, role, where string, from, to int) *exec.Cmd {
 	t.Helper()
+	cmd := childCommand(t, role, where, from, to)
+	cmd.Stderr = os.Stderr
+	require.NoError(t, cmd.Start())
+	return cmd
+}
+
+func childCommand(t *testing.T, role, where string, from, to int) *exec.Cmd {
+	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
 	cmd := exec.Command(self, where, strconv.Itoa(from), strconv.Itoa(to))
 	cmd.Env = append(os.Environ(), childEnv+"="+role)
-	cmd.Stderr = os.Stderr
-	require.NoError(t, cmd.Start())
 	return cmd
 }

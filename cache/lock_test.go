@@ -151,25 +151,6 @@ func TestLockOdd(t *testing.T) {
 	}
 }
 
-func FuzzParseLock(f *testing.F) {
-	f.Add([]byte("apiVersion: dynamo-cmp.github.io/v1\nkind: ProfileLock\nprofiles:\n- name: a\n  key: {}\n"))
-	f.Add([]byte("? [a]\n: - *b\n<<: {}\n"))
-	f.Add([]byte("--- !!str a\n...\n--- b"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		lock, err := ParseLock(LockFile, data)
-		var problems profile.Problems
-		require.True(t, err == nil && lock != nil || errors.As(err, &problems) && len(problems) > 0)
-		merged, err := mergeLock(LockFile, data, []LockEntry{lockEntry(1)})
-		if lock == nil {
-			require.Error(t, err)
-		} else if err == nil && merged != nil {
-			again, err := mergeLock(LockFile, merged, []LockEntry{lockEntry(1)})
-			require.NoError(t, err)
-			require.Nil(t, again)
-		}
-	})
-}
-
 func TestLockManyProcesses(t *testing.T) {
 	dir := t.TempDir()
 	const writers, each = 4, 8
