@@ -52,9 +52,9 @@ func UpdateLock(ctx context.Context, dir string, entries []LockEntry) (err error
 		return err
 	}
 	file := filepath.Join(dir, LockFile)
-	old, err := readFile(root, LockFile, maxLock)
+	old, err := ReadLock(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("reading %s: %w", file, err)
+		return err
 	}
 	if err != nil {
 		old = []byte("apiVersion: " + lockAPIVersion + "\nkind: " + lockKind + "\nprofiles: []\n")
@@ -67,6 +67,22 @@ func UpdateLock(ctx context.Context, dir string, entries []LockEntry) (err error
 		return fmt.Errorf("writing %s: %w", file, err)
 	}
 	return syncDir(root, ".")
+}
+
+// ReadLock returns the bytes of the lock file of a directory, for ParseLock. A commit
+// may hold anything under that name: what leads out of the directory, and what is no
+// regular file, is an error, and of a file that is too large no more is read.
+func ReadLock(dir string) ([]byte, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	data, err := readFile(root, LockFile, maxLock)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", filepath.Join(dir, LockFile), err)
+	}
+	return data, nil
 }
 
 // mergeLock returns the file with the entries in it, nil when it holds them as they are.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
@@ -191,5 +192,6 @@ func problemsOf(file string, err error) profile.Problems {
 
 // fileProblem is an error of Tree.Read, which names the file itself.
 func fileProblem(file string, err error) profile.Problems {
-	return profile.Problems{{File: file, Message: strings.TrimPrefix(err.Error(), file+": ")}}
+	message := strings.TrimPrefix(strings.TrimPrefix(err.Error(), file+": "), strconv.Quote(file)+": ")
+	return profile.Problems{{File: file, Message: message}}
 }

@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"unicode"
 )
 
 // Caps on what is read of a checkout: a pull request may hold anything.
@@ -99,6 +100,9 @@ func (t *Tree) Close() error {
 // Read returns the bytes of a file, named relative to the root. A missing file
 // is fs.ErrNotExist.
 func (t *Tree) Read(name string) ([]byte, error) {
+	if strings.ContainsFunc(name, unicode.IsControl) {
+		return nil, fmt.Errorf("%q: has a control character in its name; to have it read, rename it", name)
+	}
 	info, err := t.stat(name) // before Open, which would wait on a named pipe
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, cause(err))

@@ -30,8 +30,12 @@ var (
 	errLinks   = errors.New("too many levels of symbolic links")
 )
 
-// maxLinks is how many links a path may lead through, as on Linux.
-const maxLinks = 40
+// How many links a path may lead through, and how long the target of one may be, as on
+// Linux. A commit may hold a link of any size.
+const (
+	maxLinks  = 40
+	maxTarget = 4096
+)
 
 // Files returns the files of the commit.
 func (c *Commit) Files() *Files {
@@ -103,16 +107,16 @@ func (f *Files) resolve(name string, last bool) (string, object.TreeEntry, error
 			at = next
 			continue
 		}
-		target, err := f.blob(e.Hash)
+		target, err := f.target(e.Hash)
 		switch links++; {
 		case err != nil:
 			return "", e, err
-		case path.IsAbs(string(target)):
+		case path.IsAbs(target):
 			return "", e, errEscapes
 		case links > maxLinks:
 			return "", e, errLinks
 		}
-		todo = append(strings.Split(string(target), "/"), todo...)
+		todo = append(strings.Split(target, "/"), todo...)
 	}
 	return at, e, nil
 }
@@ -128,6 +132,15 @@ func (f *Files) blob(hash plumbing.Hash) ([]byte, error) {
 	}
 	defer r.Close()
 	return io.ReadAll(r)
+}
+
+// target is where a link leads.
+func (f *Files) target(hash plumbing.Hash) (string, error) {
+	if size, err := f.repo.store.EncodedObjectSize(hash); err == nil && size > maxTarget {
+		return "", fmt.Errorf("the target of the link is %d bytes long", size)
+	}
+	data, err := f.blob(hash)
+	return string(data), err
 }
 
 // Hash is the hash by which Git names the content of a file; no content is read.
@@ -171,8 +184,11 @@ func (f *Files) ReadLink(name string) (string, error) {
 	if e.Mode != filemode.Symlink {
 		return "", &fs.PathError{Op: "readlink", Path: name, Err: fs.ErrInvalid}
 	}
-	target, err := f.blob(e.Hash)
-	return string(target), err
+	target, err := f.target(e.Hash)
+	if err != nil {
+		return "", &fs.PathError{Op: "readlink", Path: name, Err: err}
+	}
+	return target, nil
 }
 
 // ReadDir implements fs.ReadDirFS.

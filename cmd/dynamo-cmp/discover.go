@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"slices"
 
@@ -32,9 +31,9 @@ names none (spec.discover.find.command). Files that cannot be read are no DGDRs.
 				return &codedError{exitInput, err}
 			}
 			defer tree.Close()
-			s := search{tree: tree, root: os.DirFS(tree.Root()), seen: map[string]bool{}}
+			s := search{tree: tree, seen: map[string]bool{}}
 			if file := s.dir(dir); file != "" {
-				fmt.Fprintln(cmd.OutOrStdout(), file)
+				fmt.Fprintln(profile.Printable(cmd.OutOrStdout()), file)
 			}
 			return nil
 		},
@@ -47,7 +46,6 @@ const maxSearched = 1000
 // search looks for a DGDR.
 type search struct {
 	tree *render.Tree
-	root fs.FS // for names alone: bytes are read through the tree, which is confined
 	seen map[string]bool
 }
 
@@ -62,7 +60,7 @@ func (s *search) dir(dir string) string {
 			return s.kustomization(dir, data)
 		}
 	}
-	entries, err := fs.ReadDir(s.root, dir)
+	entries, err := s.tree.Files().ReadDir(dir)
 	if err != nil {
 		return ""
 	}

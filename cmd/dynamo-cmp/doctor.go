@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/dynamo-cmp/dynamo-cmp/profile"
 )
 
 // cmpServer is where the sidecars of Argo CD's repo-server keep their plugin.
@@ -43,7 +45,7 @@ It changes nothing. Its exit status is 1 if a check fails.`,
 			d := doctor{options: o}
 			d.installation(server)
 			d.data(cmd.Context(), args)
-			if err := d.print(cmd.OutOrStdout(), output); err != nil {
+			if err := d.print(profile.Printable(cmd.OutOrStdout()), output); err != nil {
 				return fmt.Errorf("printing checks: %w", err)
 			}
 			if d.failed > 0 {

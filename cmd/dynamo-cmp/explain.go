@@ -59,7 +59,7 @@ It reads what generate reads and finds results by the same rules.`,
 			if err != nil {
 				return fmt.Errorf("printing: %w", err)
 			}
-			_, err = cmd.OutOrStdout().Write(out)
+			_, err = profile.Printable(cmd.OutOrStdout()).Write(out)
 			return err
 		},
 	}

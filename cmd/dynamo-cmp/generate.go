@@ -91,7 +91,7 @@ func warn(cmd *cobra.Command, warnings profile.Problems) {
 		return
 	}
 	for _, w := range warnings {
-		fmt.Fprintln(cmd.ErrOrStderr(), "warning:", w)
+		fmt.Fprintln(profile.Printable(cmd.ErrOrStderr()), "warning:", w)
 	}
 }
 

@@ -62,7 +62,7 @@ It overwrites nothing. What it writes is checked before, as generate checks it.`
 			if err := writeNew(file, text); err != nil {
 				return &codedError{exitInput, err}
 			}
-			_, err = fmt.Fprint(cmd.OutOrStdout(), next(file, dir, isKustomized(tree, rel)))
+			_, err = fmt.Fprint(profile.Printable(cmd.OutOrStdout()), next(file, dir, isKustomized(tree, rel)))
 			return err
 		},
 	}

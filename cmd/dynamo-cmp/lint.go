@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/dynamo-cmp/dynamo-cmp/profile"
 )
 
 func newLintCommand() *cobra.Command {
@@ -43,7 +45,7 @@ The exit status is 1 if there is an error, 2 for bad usage, and else 0.`,
 			if err != nil {
 				return err
 			}
-			if err := printFindings(cmd.OutOrStdout(), output, found); err != nil {
+			if err := printFindings(profile.Printable(cmd.OutOrStdout()), output, found); err != nil {
 				return fmt.Errorf("printing findings: %w", err)
 			}
 			return summary(found, strict)

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/dynamo-cmp/dynamo-cmp/profile"
 )
 
 // ociPrefix begins an output that is an artifact in a registry.
@@ -52,7 +54,7 @@ digest.`,
 				return err
 			}
 			warn(cmd, warnings)
-			fmt.Fprint(cmd.OutOrStdout(), said)
+			fmt.Fprint(profile.Printable(cmd.OutOrStdout()), said)
 			return nil
 		},
 	}

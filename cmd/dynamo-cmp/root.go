@@ -47,7 +47,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	}
 	if !errors.Is(err, errQuiet) {
-		fmt.Fprintln(stderr, failure(err))
+		fmt.Fprintln(profile.Printable(stderr), failure(err))
 	}
 	return exitCode(err)
 }

@@ -61,7 +61,7 @@ The exit status is 1 if there is a violation, 2 for bad input.`,
 			if err != nil {
 				return err
 			}
-			if err := printAudit(cmd.OutOrStdout(), output, all, a.now); err != nil {
+			if err := printAudit(profile.Printable(cmd.OutOrStdout()), output, all, a.now); err != nil {
 				return fmt.Errorf("printing results: %w", err)
 			}
 			return violations(all, output)

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dynamo-cmp/dynamo-cmp/cache"
+	"github.com/dynamo-cmp/dynamo-cmp/profile"
 	"github.com/dynamo-cmp/dynamo-cmp/render"
 )
 
@@ -92,7 +93,7 @@ in the sum.`,
 			if err != nil {
 				return err
 			}
-			return reportSweep(cmd.OutOrStdout(), o, store, swept)
+			return reportSweep(profile.Printable(cmd.OutOrStdout()), o, store, swept)
 		},
 	}
 	flags := cmd.Flags()

@@ -133,7 +133,7 @@ func (r *remote) write(ctx context.Context, root string, o outcome) (change, err
 		return change{}, &differs{fmt.Errorf("%s: request %q is another one on %s, and the branch gets no lock for it; to lock it: commit and push the request first", req.File, req.Name, r.branch)}
 	}
 	lock := path.Join(o.job.rel, cache.LockFile)
-	before, err := readLock(filepath.Join(root, filepath.FromSlash(lock)), lock)
+	before, err := readLock(filepath.Join(root, filepath.FromSlash(path.Dir(lock))), lock)
 	if err != nil {
 		return change{}, err
 	}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -188,7 +187,7 @@ func (r *reach) worktrees(ctx context.Context) error {
 			case d.IsDir() || d.Name() != cache.LockFile:
 				return ctx.Err()
 			}
-			data, err := os.ReadFile(p)
+			data, err := cache.ReadLock(filepath.Dir(p))
 			if err == nil {
 				r.mark(data)
 			}

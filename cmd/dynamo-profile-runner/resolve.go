@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -86,7 +85,7 @@ func (r resultRef) locked(name string) (*named, error) {
 		if d.IsDir() || d.Name() != cache.LockFile {
 			return nil
 		}
-		data, err := os.ReadFile(p)
+		data, err := cache.ReadLock(filepath.Dir(p))
 		if err != nil {
 			return err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/term"
 
+	"github.com/dynamo-cmp/dynamo-cmp/profile"
 	"github.com/dynamo-cmp/dynamo-cmp/telemetry"
 )
 
@@ -84,7 +85,7 @@ func (s *screen) line(text string) {
 	if s.terminal {
 		fmt.Fprint(s.out, "\r\033[K")
 	}
-	fmt.Fprintln(s.out, text)
+	fmt.Fprintln(profile.Printable(s.out), text)
 }
 
 // tick keeps a waiting reader informed: on a terminal five times a second, in a
@@ -114,7 +115,7 @@ func (s *screen) redraw() {
 	}
 	if !s.terminal {
 		for _, r := range s.active {
-			fmt.Fprintf(s.out, "%s: %s, %s so far\n", r.Name, r.step, time.Since(r.started).Round(time.Second))
+			fmt.Fprintf(profile.Printable(s.out), "%s: %s, %s so far\n", r.Name, r.step, time.Since(r.started).Round(time.Second))
 		}
 		return
 	}

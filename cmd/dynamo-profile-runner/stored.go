@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path"
-	"path/filepath"
 
 	"github.com/dynamo-cmp/dynamo-cmp/cache"
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
@@ -67,13 +66,13 @@ func locked(j job, key profile.Key) (cache.Digest, error) {
 
 // lock is the lock of the job's directory.
 func (j job) lock() (*cache.Lock, error) {
-	return readLock(filepath.Join(j.dir, cache.LockFile), path.Join(j.rel, cache.LockFile))
+	return readLock(j.dir, path.Join(j.rel, cache.LockFile))
 }
 
-// readLock reads a lock file, which messages call shown; one that is not there locks
-// nothing.
-func readLock(file, shown string) (*cache.Lock, error) {
-	data, err := os.ReadFile(file)
+// readLock reads the lock of a directory, which messages call shown; one that is not
+// there locks nothing.
+func readLock(dir, shown string) (*cache.Lock, error) {
+	data, err := cache.ReadLock(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return &cache.Lock{}, nil
 	}
