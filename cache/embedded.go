@@ -84,10 +84,17 @@ func EmbeddedFiles(files fs.FS, dir string, d Digest) []string {
 
 // readFrom returns at most limit bytes of a file and one more.
 func readFrom(files fs.FS, name string, limit int64) ([]byte, error) {
-	f, err := files.Open(name)
+	info, err := fs.Stat(files, name) // before opening: the open of a named pipe blocks
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%s: %w", name, ErrNotFound)
 	}
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s: is not a regular file", name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	f, err := files.Open(name)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package profile
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -13,6 +14,15 @@ import (
 // it, \x1b. Lines and tabs stay.
 func Printable(w io.Writer) io.Writer {
 	return printable{w}
+}
+
+// OneLine is a name of a file or a field as it stands in a message: quoted where it has
+// control characters, as a name of two lines would read as two messages.
+func OneLine(name string) string {
+	if strings.ContainsFunc(name, unicode.IsControl) {
+		return strconv.Quote(name)
+	}
+	return name
 }
 
 type printable struct{ w io.Writer }

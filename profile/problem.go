@@ -4,9 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
-	"unicode"
 )
 
 // Problem is one thing wrong with, or worth saying about, an input file.
@@ -19,17 +17,13 @@ type Problem struct {
 
 func (p Problem) String() string {
 	var b strings.Builder
-	if strings.ContainsFunc(p.File, unicode.IsControl) { // a name of two lines would be two problems
-		b.WriteString(strconv.Quote(p.File))
-	} else {
-		b.WriteString(p.File)
-	}
+	b.WriteString(OneLine(p.File))
 	if p.Line > 0 {
 		fmt.Fprintf(&b, ":%d", p.Line)
 	}
 	b.WriteString(": ")
 	if p.Path != "" {
-		b.WriteString(p.Path)
+		b.WriteString(OneLine(p.Path))
 		b.WriteString(": ")
 	}
 	b.WriteString(p.Message)

@@ -19,6 +19,10 @@ const (
 	maxFiles      = 10_000
 )
 
+// MaxNesting is how many levels of directories a search goes down: each step looks for
+// the repository above it, which costs the square of the depth.
+const MaxNesting = 100
+
 // Tree is a read-only view of a checkout or a commit, confined to its root: a symbolic
 // link that leads out of it is refused, and so is a file larger than 4 MiB.
 type Tree struct {

@@ -68,8 +68,8 @@ type painter struct {
 }
 
 func (p *painter) line(color, format string, args ...any) {
-	text := strings.Map(func(r rune) rune { // a value must not steer the terminal
-		if r != '\n' && !unicode.IsPrint(r) {
+	text := strings.Map(func(r rune) rune { // a value must not steer the terminal, nor forge a line
+		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r

@@ -93,13 +93,13 @@ func lint(ctx context.Context, paths []string) ([]finding, error) {
 }
 
 func (f finding) text() string {
-	where := f.File
+	where := profile.OneLine(f.File)
 	if f.Line > 0 {
-		where = fmt.Sprintf("%s:%d", f.File, f.Line)
+		where += fmt.Sprintf(":%d", f.Line)
 	}
 	message := f.Message
 	if f.Path != "" {
-		message = f.Path + ": " + message
+		message = profile.OneLine(f.Path) + ": " + message
 	}
 	return fmt.Sprintf("%s: %s: %s [%s]\n\t%s\n", where, f.Severity, message, f.Rule, f.Remedy)
 }

@@ -35,7 +35,7 @@ func (l *linter) warning(p profile.Problem, otherwise string) {
 
 func (l *linter) add(r lintRule, p profile.Problem) {
 	message, _, _ := strings.Cut(p.Message, "\n") // what follows is an example to copy
-	remedy := strings.ReplaceAll(r.remedy, " DIR", " "+path.Dir(p.File))
+	remedy := strings.ReplaceAll(r.remedy, " DIR", " "+profile.OneLine(path.Dir(p.File)))
 	l.found = append(l.found, finding{File: p.File, Line: p.Line, Severity: r.severity, Rule: r.id, Path: p.Path,
 		Message: strings.TrimSuffix(message, ":"), Remedy: remedy})
 }

@@ -81,6 +81,9 @@ func findBelow(ctx context.Context, path string) ([]job, error) {
 		if p != path && passedOver(d.Name()) {
 			return fs.SkipDir
 		}
+		if strings.Count(p, string(filepath.Separator)) > render.MaxNesting+strings.Count(path, string(filepath.Separator)) {
+			return fmt.Errorf("directories are nested deeper than %d levels; to leave them out, name the directories to search", render.MaxNesting)
+		}
 		if found := look(p); found.holds {
 			places = append(places, found)
 		}
