@@ -29,7 +29,7 @@ AIPERF_REQS := profile/thorough/requirements.txt
 AIPERF_VENV := $(TOOLS)/aiperf-$(shell cksum < $(AIPERF_REQS) | cut -d' ' -f1)
 
 .DEFAULT_GOAL := build
-.PHONY: help build venv test e2e e2e-argocd e2e-apiserver e2e-thorough e2e-store e2e-images images lint fuzz bench update demo clean
+.PHONY: help build venv test e2e e2e-argocd e2e-apiserver e2e-thorough e2e-store e2e-images images lint fuzz race bench update demo clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -130,6 +130,10 @@ fuzz: ## every decoder on made-up input, FUZZTIME (4s) each, about a minute in a
 			go test ./$$(dirname $$f) -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 100x; \
 		done; \
 	done
+
+# One package at a time: the detector takes five to ten times the memory and the time.
+race: ## the race detector over every package, one at a time
+	@set -e; for p in $$(go list ./... | grep -v /images); do go test -race -timeout 30m $$p; done
 
 bench: venv $(KUSTOMIZE) ## speed and memory, beside what one would run otherwise
 	DYNAMO_CMP_KUSTOMIZE=$(KUSTOMIZE) go test -run '^$$' -bench . -benchtime 5x ./...
