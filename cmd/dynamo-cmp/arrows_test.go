@@ -27,6 +27,7 @@ var arrows = map[string][]string{
 	"profile/thorough":          {"profile"},
 	"profile":                   nil,
 	"images":                    nil, // builds the container images of both commands
+	"cmd":                       nil, // tests of both commands as installed
 }
 
 func TestArrows(t *testing.T) {
