@@ -125,22 +125,27 @@ func (s *survey) nodes(ctx context.Context, client dynamic.Interface) error {
 }
 
 // write prints the file, or replaces it whole.
-func (o hardwareOptions) write(stdout io.Writer, data []byte) (err error) {
+func (o hardwareOptions) write(stdout io.Writer, data []byte) error {
 	if o.output == "" {
 		_, err := stdout.Write(data)
 		return err
 	}
-	f, err := os.CreateTemp(filepath.Dir(o.output), ".dynamo-cmp-tmp-")
+	return writeFile(o.output, data)
+}
+
+// writeFile writes a file, or replaces it, whole or not at all.
+func writeFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".dynamo-cmp-tmp-")
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", o.output, err)
+		return fmt.Errorf("writing %s: %w", path, err)
 	}
 	_, err = f.Write(data)
 	err = errors.Join(err, f.Chmod(0o644), f.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), o.output)
+		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("writing %s: %w", o.output, err), os.Remove(f.Name()))
+		return errors.Join(fmt.Errorf("writing %s: %w", path, err), os.Remove(f.Name()))
 	}
 	return nil
 }

@@ -109,7 +109,7 @@ func answerAll(cmd *cobra.Command, args []string, o runOptions, progress *progre
 	outcomes := run(ctx, jobs, o, progress)
 	pushErr := repository.publish(ctx, progress, outcomes)
 	refreshErr := applications.refresh(ctx, outcomes)
-	if err := report(profile.Printable(cmd.OutOrStdout()), progress, o.output, outcomes); err != nil {
+	if err := printOutcomes(profile.Printable(cmd.OutOrStdout()), progress, o.output, outcomes); err != nil {
 		return err
 	}
 	return errors.Join(findErr, failed(outcomes), pushErr, refreshErr)

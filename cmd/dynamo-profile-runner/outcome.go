@@ -45,7 +45,7 @@ func (o outcome) entry() cache.LockEntry {
 	}
 }
 
-// row is an outcome as both reports show it. Latencies are in milliseconds.
+// row is an outcome as both formats show it. Latencies are in milliseconds.
 type row struct {
 	Request              string             `json:"request"`
 	Path                 string             `json:"path"`
@@ -92,9 +92,9 @@ func newRow(o outcome) row {
 	return r
 }
 
-// report prints every outcome as a table or JSON to stdout, and tells what to know and
+// printOutcomes prints every outcome as a table or JSON to stdout, and tells what to know and
 // what went wrong.
-func report(stdout io.Writer, progress *progress, format string, outcomes []outcome) error {
+func printOutcomes(stdout io.Writer, progress *progress, format string, outcomes []outcome) error {
 	rows := make([]row, len(outcomes))
 	for i, o := range outcomes {
 		rows[i] = newRow(o)
