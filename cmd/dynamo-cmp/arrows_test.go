@@ -14,8 +14,9 @@ const module = "github.com/dynamo-cmp/dynamo-cmp/"
 // change of design: it belongs in the commit that explains it.
 var arrows = map[string][]string{
 	"cmd/dynamo-cmp":            {"cache", "profile", "render", "review", "revision", "trust"},
-	"cmd/dynamo-profile-runner": {"cache", "profile", "profile/rapid", "profile/thorough", "render", "telemetry", "trust"},
+	"cmd/dynamo-profile-runner": {"cache", "profile", "profile/rapid", "profile/thorough", "render", "report", "telemetry", "trust"},
 	"review":                    {"profile", "render"},
+	"report":                    {"profile", "render"},
 	"revision":                  nil, // knows Git and nothing of ours
 	"render":                    {"planner", "profile"},
 	"render/rendertest":         {"profile"},
@@ -52,7 +53,7 @@ func TestArrows(t *testing.T) {
 func TestPluginLinksNoClusterClient(t *testing.T) {
 	deps := goList(t, "-deps", ".")
 	for dep := range strings.Lines(deps) {
-		for _, heavy := range []string{"k8s.io/client-go", "github.com/argoproj", module + "profile/", module + "telemetry",
+		for _, heavy := range []string{"k8s.io/client-go", "github.com/argoproj", "gonum.org/", module + "profile/", module + "telemetry",
 			"go.opentelemetry.io/", "github.com/prometheus/client_golang", "google.golang.org/grpc", "github.com/go-git/go-git/v5/plumbing/transport"} {
 			require.False(t, strings.HasPrefix(dep, heavy), "dynamo-cmp links %s", dep)
 		}

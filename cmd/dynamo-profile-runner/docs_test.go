@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -147,4 +150,20 @@ func TestRenovateFindsVersions(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, cmd.ParseFlags(rest))
 	require.Equal(t, "run", cmd.Name())
+}
+
+// The picture of the documentation is what the command makes of the example repository.
+func TestReportPicture(t *testing.T) {
+	plots := t.TempDir()
+	var stderr bytes.Buffer
+	require.Zero(t, execute(t.Context(), []string{"report", "../../examples/gitops-repo/apps/qwen-small", "--plots", plots}, io.Discard, &stderr), &stderr)
+	want, err := os.ReadFile(filepath.Join(plots, "qwen-small-pareto.svg"))
+	require.NoError(t, err)
+	const picture = "../../docs/report-pareto.svg"
+	if *update {
+		require.NoError(t, os.WriteFile(picture, want, 0o644))
+	}
+	got, err := os.ReadFile(picture)
+	require.NoError(t, err)
+	require.True(t, bytes.Equal(want, got), "docs/report-pareto.svg is another; to make it: go test ./cmd/dynamo-profile-runner -run TestReportPicture -update")
 }

@@ -26,6 +26,8 @@ type named struct {
 	store  *cache.Store
 	digest cache.Digest
 	result *profile.Result
+	entry  cache.LockEntry // of the request that named it, and the directory of its lock
+	dir    string
 }
 
 var digestStart = regexp.MustCompile(`^(sha256:)?[0-9a-f]{6,64}$`)
@@ -74,7 +76,7 @@ func (r resultRef) find(ctx context.Context, arg string) (*named, error) {
 
 // locked finds the request of that name; nil when no lock has it.
 func (r resultRef) locked(name string) (*named, error) {
-	digests := map[cache.Digest]string{} // to the directory
+	digests := map[cache.Digest]*named{}
 	err := filepath.WalkDir(r.dir, func(p string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -93,8 +95,8 @@ func (r resultRef) locked(name string) (*named, error) {
 		if err != nil {
 			return err
 		}
-		if e, ok := lock.Entry(name); ok && digests[e.Result] == "" {
-			digests[e.Result] = filepath.Dir(p)
+		if e, ok := lock.Entry(name); ok && digests[e.Result] == nil {
+			digests[e.Result] = &named{digest: e.Result, entry: e, dir: filepath.Dir(p)}
 		}
 		return nil
 	})
@@ -106,15 +108,15 @@ func (r resultRef) locked(name string) (*named, error) {
 	}
 	if len(digests) > 1 {
 		var dirs []string
-		for _, dir := range digests {
-			dirs = append(dirs, dir)
+		for _, n := range digests {
+			dirs = append(dirs, n.dir)
 		}
 		slices.Sort(dirs)
 		return nil, &usageError{fmt.Errorf("request %q is locked in %s; to name one: --dir DIR", name, strings.Join(dirs, ", "))}
 	}
-	for d, dir := range digests {
-		store, err := openStore(r.store, dir)
-		return &named{store: store, digest: d}, err
+	for _, n := range digests {
+		n.store, err = openStore(r.store, n.dir)
+		return n, err
 	}
 	return nil, nil
 }

@@ -85,7 +85,7 @@ one request has none), 2 bad input, 3 at least one result is stale (stale only).
 		return &usageError{fmt.Errorf("%w; to see the flags: %s --help", err, cmd.CommandPath())}
 	})
 	root.AddCommand(newRunCommand(), newJobCommand(), newStaleCommand(), newKeyCommand(), newSignCommand(), newHardwareCommand(), newImportCommand(),
-		newLsCommand(), newShowCommand(), newDiffCommand(), newGCCommand(), newBundleCommand(), newLoadCommand())
+		newLsCommand(), newShowCommand(), newReportCommand(), newDiffCommand(), newGCCommand(), newBundleCommand(), newLoadCommand())
 	return root
 }
 
