@@ -29,6 +29,7 @@ var arrows = map[string][]string{
 	"profile":                   nil,
 	"images":                    nil, // builds the container images of both commands
 	"cmd":                       nil, // tests of both commands as installed
+	"docs":                      nil, // tests of the pages
 }
 
 func TestArrows(t *testing.T) {
