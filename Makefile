@@ -158,6 +158,7 @@ $(KUSTOMIZE):
 
 update: venv ## rewrite goldens and schemas; read the diff before committing it
 	go test ./profile ./planner ./render ./report ./cmd/dynamo-cmp -update
+	go test ./docs -run TestReference -update
 
 # The demonstration works on a copy of the example repository from which results
 # and locks are taken out: the first run profiles, later ones find everything.
