@@ -82,6 +82,7 @@ e2e-thorough: venv $(KUBERNETES)/complete $(DYNAMO_VENV)/complete $(AIPERF_VENV)
 
 e2e-store: venv $(KUBERNETES)/complete $(COSIGN)/cosign $(REGISTRY)/registry ## results in real registries, signed and verified by the real cosign, and runners on a real control plane
 	$(E2E) -run 'TestStore|TestFleet' .
+	DYNAMO_CMP_TOOLS=$(COSIGN) go test -count=1 ./docs -run TestBlocks/docs/trust.md
 
 e2e-images: venv $(AIPERF_VENV)/complete ## both images, unpacked and run
 	DYNAMO_CMP_IMAGES=1 DYNAMO_CMP_AIPERF_PYTHON=$(AIPERF_VENV)/bin/python go test -count=1 ./images

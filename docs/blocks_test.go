@@ -25,13 +25,13 @@ func TestBlocks(t *testing.T) {
 			t.Parallel()
 			s := newScript(t)
 			for _, b := range all {
-				if s.add(t, b); s.missing != "" {
+				if s.add(t, b); s.ended {
 					break
 				}
 			}
 			s.execute(t, newDesk(t, page))
-			if s.missing != "" {
-				t.Skip(s.missing)
+			if s.left != nil {
+				t.Skip(strings.Join(s.left, "\n"))
 			}
 		})
 	}
@@ -39,10 +39,11 @@ func TestBlocks(t *testing.T) {
 
 // A script is what a page has a reader type.
 type script struct {
-	text    strings.Builder
-	shown   []shown
-	dir     string // of files and outputs
-	missing string // why the page ends early
+	text  strings.Builder
+	shown []shown
+	dir   string   // of files and outputs
+	left  []string // which blocks cannot run here, and why
+	ended bool     // the page, as what follows needs what is left out
 }
 
 // shown is what a console block says that a command prints.
@@ -66,8 +67,8 @@ func (s *script) add(t *testing.T, b block) {
 		case "first":
 			fmt.Fprintf(&s.text, "AT=%s\n%s\n", b.at, rest)
 		case "with":
-			if s.missing = lacking(rest); s.missing != "" {
-				s.missing = b.at + ": " + s.missing
+			if why := lacking(rest); why != "" {
+				s.left, s.ended = append(s.left, b.at+": "+why), rest != "kubectl"
 				return
 			}
 		case "in":
@@ -123,7 +124,8 @@ func (s *script) execute(t *testing.T, d desk) {
 	cmd := exec.Command("bash", s.save(t, text))
 	cmd.Dir, cmd.Env = d.dir, d.env
 	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	require.NoError(t, err, "the last lines: %s", strings.Join(lines[max(0, len(lines)-15):], "\n"))
 	for _, c := range s.shown {
 		got, err := os.ReadFile(c.file)
 		require.NoError(t, err)

@@ -15,8 +15,9 @@ var (
 	flagName = regexp.MustCompile(`(?:^|[ \x60(\[,])--([a-z][a-z0-9-]+)`)
 	// call is one of our commands with what follows it, to the end of the command; in
 	// quotes it is one for sure, and not a sentence.
-	call   = regexp.MustCompile(`(\x60?)\b(dynamo-cmp|dynamo-profile-runner) ([a-z]+)([^\x60|;&>\n]*)`)
-	fenced = regexp.MustCompile("(?ms)^ *```.*?^ *```$")
+	call = regexp.MustCompile(`(\x60?)\b(dynamo-cmp|dynamo-profile-runner) ([a-z]+)([^\x60|;&>\n]*)`)
+	// apart is what is not a page's text: blocks, and comments.
+	apart  = regexp.MustCompile("(?ms)^ *```.*?^ *```$|<!--.*?-->")
 	target = regexp.MustCompile(`\x60make ([a-z0-9-]+)`)
 	link   = regexp.MustCompile(`\]\(([^)\s]+)\)`)
 )
@@ -24,7 +25,7 @@ var (
 // foreign are flags of other tools, which the pages mention in their text.
 var foreign = strings.Fields(`
 	load-restrictor plugin-tar-exclude plugin-use-manifest-generate-paths hard-refresh
-	new-bundle-format save-dir help`)
+	new-bundle-format save-dir unshallow help`)
 
 // engines are pages about the flags of engines, planner and AIPerf.
 var engines = []string{"docs/deviations.md", "docs/workload.md"}
@@ -60,7 +61,7 @@ func TestFlagsExist(t *testing.T) {
 		if slices.Contains(engines, page) {
 			continue
 		}
-		for _, f := range flagName.FindAllStringSubmatch(fenced.ReplaceAllString(text, ""), -1) {
+		for _, f := range flagName.FindAllStringSubmatch(apart.ReplaceAllString(text, ""), -1) {
 			require.True(t, slices.Contains(any, f[1]) || slices.Contains(foreign, f[1]), "%s: no command has a flag --%s", page, f[1])
 		}
 	}
