@@ -23,7 +23,7 @@ var fromSource = []string{"README.md", "CONTRIBUTING.md"}
 const quickstart = "docs/quickstart.md"
 
 // A desk is where a reader works: a directory, and an environment in which both
-// commands are on PATH. What the pages call registry.example.com is a registry,
+// commands are installed, unless the page is one that builds them. What the pages call registry.example.com is a registry,
 // and what they clone from github.com and git.example.com is here.
 type desk struct {
 	dir    string
@@ -39,9 +39,10 @@ func newDesk(t *testing.T, page string) desk {
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0)), registry.WithReferrersSupport(true)))
 	t.Cleanup(server.Close)
 	host := strings.Replace(strings.TrimPrefix(server.URL, "http://"), "127.0.0.1", "localhost", 1)
+	builds := page == quickstart || slices.Contains(fromSource, page)
 	d := desk{
 		dir:    filepath.Join(work, "desk"),
-		env:    environment(t, home),
+		env:    environment(t, home, !builds),
 		local:  strings.NewReplacer("registry.example.com", host),
 		public: strings.NewReplacer(host, "registry.example.com"),
 	}
@@ -56,7 +57,7 @@ func newDesk(t *testing.T, page string) desk {
 	examples, err := filepath.Abs(filepath.Join(root, "examples", "gitops-repo"))
 	require.NoError(t, err)
 	d.publish(t, filepath.Join(team, "gitops-repo.git"), examples)
-	if page == quickstart || slices.Contains(fromSource, page) {
+	if builds {
 		checkout, err := filepath.Abs(root)
 		require.NoError(t, err)
 		d.publish(t, filepath.Join(sources, "dynamo-cmp.git"), checkout)
@@ -92,7 +93,7 @@ func (d desk) linkVenv(t *testing.T, home string) {
 	}
 	venv, err = filepath.Abs(venv)
 	require.NoError(t, err)
-	hook := "#!/bin/sh\n[ ! -f profile/rapid/requirements.txt ] || ln -s '" + venv + "' .venv\n"
+	hook := "#!/bin/sh\n[ ! -f profile/rapid/requirements.txt ] || ln -sfn '" + venv + "' .venv\n"
 	require.NoError(t, os.MkdirAll(filepath.Join(home, "hooks"), 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(home, "hooks", "post-checkout"), []byte(hook), 0o755))
 	d.git(t, home, "config", "--global", "core.hooksPath", filepath.Join(home, "hooks"))
@@ -106,25 +107,28 @@ func (d desk) git(t *testing.T, dir string, args ...string) {
 	require.NoError(t, err, "git %v: %s", args, out)
 }
 
-// environment is this process's with another home, without settings of ours, and with
-// what keeps Go's caches in use.
-func environment(t *testing.T, home string) []string {
+// environment is this process's with another home, without settings of ours and of a
+// cluster, and with what keeps Go's caches in use.
+func environment(t *testing.T, home string, installed bool) []string {
 	t.Helper()
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool {
-		return strings.HasPrefix(v, "DYNAMO_CMP_") || strings.HasPrefix(v, "GIT_") || strings.HasPrefix(v, "XDG_") || strings.HasPrefix(v, "MAKE")
+		return slices.ContainsFunc([]string{"DYNAMO_CMP_", "GIT_", "XDG_", "MAKE", "KUBE"}, func(prefix string) bool { return strings.HasPrefix(v, prefix) })
 	})
 	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOENV"} {
 		value, err := exec.Command("go", "env", name).Output()
 		require.NoError(t, err)
 		env = append(env, name+"="+strings.TrimSpace(string(value)))
 	}
-	return append(env, "HOME="+home, "PATH="+bin+string(filepath.ListSeparator)+toolPath(), "DYNAMO_CMP_PYTHON="+python(),
-		"BASH_FUNC_kubectl%%="+kubectl, "GIT_PAGER=cat", "DOCKER_CONFIG="+home)
+	env = append(env, "HOME="+home, "PATH="+toolPath(), "BASH_FUNC_kubectl%%="+kubectl, "GIT_PAGER=cat", "DOCKER_CONFIG="+home)
+	if installed {
+		env = append(env, "PATH="+bin+string(filepath.ListSeparator)+toolPath(), "DYNAMO_CMP_PYTHON="+python())
+	}
+	return env
 }
 
 // kubectl is a function of the shell: what is created is checked by the real one and
 // sent nowhere, as the pages' cluster is not here.
-const kubectl = `() { case $1 in create) command kubectl "$@" --dry-run=client -o name ;; *) command kubectl "$@" ;; esac
+const kubectl = `() { if [ "$1" = create ]; then command kubectl "$@" --dry-run=client -o name; else echo "there is no cluster for kubectl $1" >&2; false; fi
 }`
 
 // toolPath is PATH and the directories where the tools of the end-to-end tests are.
