@@ -20,6 +20,7 @@ var licenses = []struct {
 	{"MPL-2.0", regexp.MustCompile(`Mozilla Public License,? [Vv]ersion 2\.0`)},
 	{"BSD", regexp.MustCompile(`Redistribution and use in source and binary forms`)},
 	{"MIT", regexp.MustCompile(`Permission is hereby granted, free of charge`)},
+	{"FTL", regexp.MustCompile(`The FreeType License, which is similar to the original BSD license`)}, // of the plots' rasterizer
 	{"ISC", regexp.MustCompile(`Permission to use, copy, modify, and(/or)? distribute this software`)},
 }
 
