@@ -21,7 +21,7 @@ var licenses = []struct {
 	{"BSD", regexp.MustCompile(`Redistribution and use in source and binary forms`)},
 	{"MIT", regexp.MustCompile(`Permission is hereby granted, free of charge`)},
 	{"FTL", regexp.MustCompile(`The FreeType License, which is similar to the original BSD license`)}, // of the plots' rasterizer
-	{"CC-BY-4.0", regexp.MustCompile(`Creative Commons Attribution 4\.0 International`)}, // of the plots' SVG writer
+	{"CC-BY-4.0", regexp.MustCompile(`Creative Commons Attribution 4\.0 International`)},              // of the plots' SVG writer
 	{"ISC", regexp.MustCompile(`Permission to use, copy, modify, and(/or)? distribute this software`)},
 }
 
