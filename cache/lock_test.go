@@ -146,7 +146,7 @@ func TestLockOdd(t *testing.T) {
 			require.Error(t, err)
 			first, _, _ := strings.Cut(err.Error(), "\n")
 			require.Equal(t, c.want, first)
-			require.Less(t, time.Since(start), 5*time.Second)
+			require.Less(t, time.Since(start), 30*time.Second) // under a second without the race detector
 		})
 	}
 }
