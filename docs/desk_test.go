@@ -78,8 +78,9 @@ func newDesk(t *testing.T, page string) desk {
 func (d desk) publish(t *testing.T, bare, dir string) {
 	t.Helper()
 	d.git(t, dir, "init", "--quiet", "--bare", bare)
+	require.NoError(t, os.WriteFile(filepath.Join(bare, "info", "exclude"), []byte("/.venv\n"), 0o644))
 	work := []string{"--git-dir", bare, "--work-tree", dir, "-c", "core.bare=false"}
-	d.git(t, dir, append(work, "add", "--all", "--", ".", ":!.venv")...)
+	d.git(t, dir, append(work, "add", "--all")...)
 	d.git(t, dir, append(work, "commit", "--quiet", "--message", "As it is")...)
 }
 

@@ -131,7 +131,7 @@ func goldenStore(t *testing.T) string {
 	cacheDir, err := os.UserCacheDir()
 	require.NoError(t, err)
 	hash := sha256.New()
-	for _, pattern := range []string{"../../profile/rapid/*", "../../profile/result.go", "../../profile/sku.go"} {
+	for _, pattern := range []string{"../../profile/rapid/*.*", "../../profile/result.go", "../../profile/sku.go"} {
 		sources, err := filepath.Glob(pattern)
 		require.NoError(t, err)
 		require.NotEmpty(t, sources)
