@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"testing"
 
+	cdx "github.com/CycloneDX/cyclonedx-go"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
@@ -29,6 +30,10 @@ func TestPluginImageRenders(t *testing.T) {
 	require.NoError(t, buildPlugin(t.Context(), filepath.Join(dir, "a"), []string{platform}))
 	require.NoError(t, buildPlugin(t.Context(), filepath.Join(dir, "b"), []string{platform}))
 	require.Equal(t, digest(t, filepath.Join(dir, "a")), digest(t, filepath.Join(dir, "b")))
+	components := bom(t, filepath.Join(dir, "a.cdx.json"))
+	require.Equal(t, components, bom(t, filepath.Join(dir, "b.cdx.json")))
+	require.Contains(t, strings.Join(components, " "), "pkg:golang/sigs.k8s.io/kustomize/api@v0.")
+	require.NotContains(t, strings.Join(components, " "), "client-go@")
 
 	img := only(t, filepath.Join(dir, "a"))
 	config, err := img.ConfigFile()
@@ -72,14 +77,18 @@ func TestRunnerImageProfiles(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, write(filepath.Join(dir, "base"), map[string]v1.Image{"linux/amd64": empty.Image}, []string{"linux/amd64"}))
 	b := runner{base: "oci-layout:" + filepath.Join(dir, "base"), python: version, aiconfigurator: tool, aiperf: bench}
+	t.Chdir("..") // requirements are read below it
 	require.NoError(t, b.build(t.Context(), filepath.Join(dir, "image")))
+	components := bom(t, filepath.Join(dir, "image.cdx.json"))
+	require.Contains(t, components, "pkg:pypi/aiconfigurator@0.12.0")
+	require.Contains(t, components, "pkg:pypi/aiperf@0.13.0")
 	img := only(t, filepath.Join(dir, "image"))
 	root := filepath.Join(dir, "root")
 	require.NoError(t, os.Mkdir(root, 0o755))
 	unpack(t, img, root)
 
 	repo := filepath.Join(dir, "repo")
-	require.NoError(t, exec.Command("cp", "-r", "../examples/gitops-repo", repo).Run())
+	require.NoError(t, exec.Command("cp", "-r", "examples/gitops-repo", repo).Run())
 	require.NoError(t, os.RemoveAll(filepath.Join(repo, "apps/qwen-small/dynamo.lock")))
 	require.NoError(t, os.Mkdir(filepath.Join(repo, ".git"), 0o755))
 	for _, e := range b.environments() {
@@ -111,6 +120,21 @@ func TestRunnerImageProfiles(t *testing.T) {
 	out, err = measure.CombinedOutput()
 	require.NoError(t, err, string(out))
 	require.Equal(t, "0.13.0\n", string(out))
+}
+
+// bom is what a list of components names, in its order.
+func bom(t *testing.T, file string) []string {
+	t.Helper()
+	f, err := os.Open(file)
+	require.NoError(t, err)
+	defer f.Close()
+	var list cdx.BOM
+	require.NoError(t, cdx.NewBOMDecoder(f, cdx.BOMFileFormatJSON).Decode(&list))
+	var names []string
+	for _, c := range *list.Components {
+		names = append(names, c.PackageURL)
+	}
+	return names
 }
 
 // sitePackages is the directory of an environment's packages, and its Python's version.

@@ -1,6 +1,7 @@
 // Command images builds the container images of dynamo-cmp and of
-// dynamo-profile-runner as OCI image layouts, without a container engine. The same
-// sources give the same bytes: files are dated to the epoch and sorted.
+// dynamo-profile-runner as OCI image layouts, without a container engine, and beside
+// each the list of its components (CycloneDX). The same sources give the same bytes:
+// files are dated to the epoch and sorted.
 //
 // Dockerfile builds the same two images where there is an engine.
 package main

@@ -19,9 +19,9 @@ func buildPlugin(ctx context.Context, dir string, platforms []string) error {
 	}
 	defer os.RemoveAll(scratch)
 	images := map[string]v1.Image{}
+	var binary string
 	for _, platform := range platforms {
-		binary, err := compile(ctx, "dynamo-cmp", platform, scratch)
-		if err != nil {
+		if binary, err = compile(ctx, "dynamo-cmp", platform, scratch); err != nil {
 			return err
 		}
 		layer, err := layerOf(binary, "/usr/local/bin/dynamo-cmp")
@@ -37,7 +37,10 @@ func buildPlugin(ctx context.Context, dir string, platforms []string) error {
 			return err
 		}
 	}
-	return write(dir, images, platforms)
+	if err := write(dir, images, platforms); err != nil {
+		return err
+	}
+	return writeSBOM(dir, binary)
 }
 
 // image is a base with layers on top and a configuration.

@@ -65,6 +65,7 @@ func (r runner) build(ctx context.Context, dir string) error {
 	defer os.RemoveAll(scratch)
 	// What changes seldom is below what changes often.
 	var layers []v1.Layer
+	var requirements []string
 	search := ""
 	for _, e := range r.environments() {
 		both, err := r.layers(ctx, e, filepath.Join(scratch, e.name))
@@ -73,6 +74,7 @@ func (r runner) build(ctx context.Context, dir string) error {
 		}
 		layers = append(layers, both...)
 		search += e.root() + "/bin:"
+		requirements = append(requirements, e.requirements)
 	}
 	binary, err := compile(ctx, "dynamo-profile-runner", platform, scratch)
 	if err != nil {
@@ -96,7 +98,10 @@ func (r runner) build(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	return write(dir, map[string]v1.Image{platform: img}, []string{platform})
+	if err := write(dir, map[string]v1.Image{platform: img}, []string{platform}); err != nil {
+		return err
+	}
+	return writeSBOM(dir, binary, requirements...)
 }
 
 // layers are the packages of an environment, and what makes them one of the base's

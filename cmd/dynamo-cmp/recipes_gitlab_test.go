@@ -59,6 +59,7 @@ func (l pipeline) run(p *pullRequest, job string, env ...string) (string, int) {
 			env = append(env, name+"="+value)
 		}
 	}
+	p.git("clean", "-ffdxq", "--exclude=/bin") // as GitLab: a job sees of others their artifacts alone
 	return p.shell(env, "sh", "-e", "-c", strings.Join(append(j.BeforeScript, j.Script...), "\n"))
 }
 
