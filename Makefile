@@ -10,6 +10,7 @@ REQS   := profile/rapid/requirements.txt
 # Tools are built once for all checkouts, each under its version.
 TOOLS     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dynamo-cmp/tools
 KUSTOMIZE := $(TOOLS)/kustomize-v5.8.2/kustomize
+GOVULNCHECK := $(TOOLS)/govulncheck-v1.1.4/govulncheck
 
 # The servers of the end-to-end tests.
 KUBERNETES := $(TOOLS)/kubernetes-v1.37.2
@@ -30,7 +31,7 @@ AIPERF_REQS := profile/thorough/requirements.txt
 AIPERF_VENV := $(TOOLS)/aiperf-$(shell cksum < $(AIPERF_REQS) | cut -d' ' -f1)
 
 .DEFAULT_GOAL := build
-.PHONY: help build venv test e2e e2e-argocd e2e-apiserver e2e-thorough e2e-store e2e-images e2e-report images lint fuzz race bench update demo clean
+.PHONY: help build venv vet test e2e e2e-argocd e2e-apiserver e2e-thorough e2e-store e2e-images e2e-report images lint fuzz race bench update demo clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -50,7 +51,7 @@ venv: ## AIConfigurator from its hash-checked pins, into .venv/
 		cp $(REQS) $(VENV)/requirements.stamp; \
 	fi
 
-test: venv $(DYNAMO_VENV)/complete $(AIPERF_VENV)/complete lint ## vet, format, unit and golden tests
+test: venv $(DYNAMO_VENV)/complete $(AIPERF_VENV)/complete vet ## vet, format, unit and golden tests
 	DYNAMO_CMP_GOLDENS=1 DYNAMO_CMP_DYNAMO=$(DYNAMO_VENV)/bin/python DYNAMO_CMP_AIPERF_PYTHON=$(AIPERF_VENV)/bin/python \
 		go test -timeout 45m ./...
 
@@ -132,10 +133,19 @@ $(AXE)/axe.min.js:
 	$(PYTHON) -m zipfile -e $(@D)/axe_playwright_python-*.whl $(@D)/wheel
 	cp $(@D)/wheel/axe_playwright_python/axe.min.js $@
 
-lint: ## go vet and gofmt
+vet: ## go vet and gofmt
 	go vet ./...
 	@unformatted=$$(gofmt -l cache cmd docs e2e images planner profile render report review revision telemetry trust); \
 		if [ -n "$$unformatted" ]; then echo "not gofmt'd:"; echo "$$unformatted"; exit 1; fi
+
+# What is known of a dependency changes without a commit, so this is no part of make test.
+lint: vet $(GOVULNCHECK) ## vet, licenses, and known vulnerabilities of what is shipped
+	go test ./cmd/dynamo-cmp -run TestLicenses
+	@status=0; $(GOVULNCHECK) ./cmd/... || status=$$?; \
+		case $$status in 0) ;; 3) exit 1 ;; *) echo "NOT CHECKED: the database of vulnerabilities cannot be read" >&2 ;; esac
+
+$(GOVULNCHECK):
+	GOBIN=$(@D) go install golang.org/x/vuln/cmd/govulncheck@v1.1.4
 
 FUZZTIME ?= 4s
 # What is found is written to testdata/fuzz of its package, to be committed with the mend.
