@@ -8,6 +8,9 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/dynamo-cmp/dynamo-cmp/cache"
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
@@ -24,9 +27,16 @@ type resolver struct {
 	store *cache.Store
 	keys  *trust.Keys // whose signatures count; nil where none are asked for
 	opts  options
-	// Requests with equal inputs share a result.
-	read   map[cache.Digest]*profile.Result
-	signed map[cache.Digest]bool // by one of the keys
+	// requests are those that will be asked for. Those with equal inputs share a result.
+	requests []*profile.Request
+	read     map[cache.Digest]fetched
+	signed   map[cache.Digest]bool // by one of the keys
+}
+
+// fetched is what became of reading a result.
+type fetched struct {
+	result *profile.Result
+	err    error
 }
 
 func newResolver(tree *render.Tree, src *render.Source, o options) (*resolver, error) {
@@ -50,7 +60,7 @@ func newResolverOf(store *cache.Store, tree *render.Tree, src *render.Source, o 
 	if err != nil {
 		return nil, err
 	}
-	return &resolver{dir: src.Dir, lock: lock, file: file, store: store, keys: keys, opts: o, read: map[cache.Digest]*profile.Result{}, signed: map[cache.Digest]bool{}}, nil
+	return &resolver{dir: src.Dir, lock: lock, file: file, store: store, keys: keys, opts: o, requests: src.Requests, signed: map[cache.Digest]bool{}}, nil
 }
 
 // readLock reads dynamo.lock of a directory; one without it locks nothing.
@@ -137,15 +147,18 @@ func (r *resolver) find(ctx context.Context, req *profile.Request, key profile.K
 }
 
 func (r *resolver) get(ctx context.Context, req *profile.Request, digest cache.Digest) (*profile.Result, error) {
-	if res := r.read[digest]; res != nil {
-		return res, nil
+	if r.read == nil {
+		r.read = r.readLocked(ctx)
 	}
-	res, err := r.store.Get(ctx, digest)
-	if err == nil {
-		r.read[digest] = res
-		return res, nil
+	f, ok := r.read[digest]
+	if !ok {
+		f.result, f.err = r.store.Get(ctx, digest)
+		r.read[digest] = f
 	}
-	err = fmt.Errorf("%s: request %q: %w", where(req), req.Name, err)
+	if f.err == nil {
+		return f.result, nil
+	}
+	err := fmt.Errorf("%s: request %q: %w", where(req), req.Name, f.err)
 	switch {
 	case errors.Is(err, cache.ErrTampered):
 		return nil, &codedError{exitTampered, err}
@@ -153,6 +166,32 @@ func (r *resolver) get(ctx context.Context, req *profile.Request, digest cache.D
 		return nil, &codedError{exitMiss, fmt.Errorf("%w; to profile it again: %s", err, r.remedy())}
 	}
 	return nil, &codedError{exitStore, err}
+}
+
+// readLocked reads the results of all requests that have one locked, some at once: in
+// a registry each takes two round trips.
+func (r *resolver) readLocked(ctx context.Context) map[cache.Digest]fetched {
+	const atOnce = 8
+	var group errgroup.Group
+	group.SetLimit(atOnce)
+	var mu sync.Mutex
+	read, begun := map[cache.Digest]fetched{}, map[cache.Digest]bool{}
+	for _, req := range r.requests {
+		entry, locked := r.lock.Entry(req.Name)
+		if !locked || entry.Key != req.Inputs().Key() || begun[entry.Result] {
+			continue
+		}
+		begun[entry.Result] = true
+		group.Go(func() error {
+			res, err := r.store.Get(ctx, entry.Result)
+			mu.Lock()
+			defer mu.Unlock()
+			read[entry.Result] = fetched{res, err}
+			return nil
+		})
+	}
+	group.Wait() // failures belong to their requests
+	return read
 }
 
 // checkSignature refuses a result that no trusted key signed. An answer that was
