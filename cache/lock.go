@@ -60,6 +60,10 @@ func ParseLock(file string, data []byte) (*Lock, error) {
 	if len(problems) > 0 {
 		return nil, problems
 	}
+	return decodeLock(file, doc)
+}
+
+func decodeLock(file string, doc *yaml.Node) (*Lock, error) {
 	d := lockDecoder{file: file}
 	lock := d.lock(doc.Content[0])
 	if len(d.problems) > 0 {

@@ -87,7 +87,11 @@ func ReadLock(dir string) ([]byte, error) {
 
 // mergeLock returns the file with the entries in it, nil when it holds them as they are.
 func mergeLock(file string, old []byte, entries []LockEntry) ([]byte, error) {
-	lock, err := ParseLock(file, old)
+	doc, problems := lockDocument(file, old)
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	lock, err := decodeLock(file, doc)
 	if err != nil {
 		return nil, err
 	}
@@ -105,10 +109,6 @@ func mergeLock(file string, old []byte, entries []LockEntry) ([]byte, error) {
 	}
 	if same {
 		return nil, nil
-	}
-	doc, problems := lockDocument(file, old)
-	if len(problems) > 0 {
-		return nil, problems
 	}
 	editLock(mapValue(doc.Content[0], "profiles"), entries)
 	var b bytes.Buffer
