@@ -11,6 +11,8 @@ REQS   := profile/rapid/requirements.txt
 TOOLS     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dynamo-cmp/tools
 KUSTOMIZE := $(TOOLS)/kustomize-v5.8.2/kustomize
 GOVULNCHECK := $(TOOLS)/govulncheck-v1.1.4/govulncheck
+HELM      := $(TOOLS)/helm-v4.3.2
+CRANE     := $(TOOLS)/crane-v0.22.1
 
 # The servers of the end-to-end tests.
 KUBERNETES := $(TOOLS)/kubernetes-v1.37.2
@@ -31,7 +33,7 @@ AIPERF_REQS := profile/thorough/requirements.txt
 AIPERF_VENV := $(TOOLS)/aiperf-$(shell cksum < $(AIPERF_REQS) | cut -d' ' -f1)
 
 .DEFAULT_GOAL := build
-.PHONY: help build venv vet test e2e e2e-argocd e2e-apiserver e2e-thorough e2e-store e2e-images e2e-report images lint fuzz race bench update demo clean
+.PHONY: help build venv vet test e2e e2e-argocd e2e-apiserver e2e-thorough e2e-store e2e-images e2e-report images lint fuzz race bench bench-short update demo clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -135,7 +137,7 @@ $(AXE)/axe.min.js:
 
 vet: ## go vet and gofmt
 	go vet ./...
-	@unformatted=$$(gofmt -l cache cmd docs e2e images planner profile render report review revision telemetry trust); \
+	@unformatted=$$(gofmt -l bench cache cmd docs e2e images planner profile render report review revision telemetry trust); \
 		if [ -n "$$unformatted" ]; then echo "not gofmt'd:"; echo "$$unformatted"; exit 1; fi
 
 # What is known of a dependency changes without a commit, so this is no part of make test.
@@ -161,8 +163,20 @@ fuzz: ## every decoder on made-up input, FUZZTIME (4s) each, about a minute in a
 race: ## the race detector over every package, one at a time
 	@set -e; for p in $$(go list ./... | grep -v /images); do go test -race -timeout 30m $$p; done
 
-bench: venv $(KUSTOMIZE) ## speed and memory, beside what one would run otherwise
-	DYNAMO_CMP_KUSTOMIZE=$(KUSTOMIZE) go test -run '^$$' -bench . -benchtime 5x ./...
+BENCH := PATH="$(dir $(KUSTOMIZE)):$(HELM):$(CRANE):$(REGISTRY):$$PATH" DYNAMO_CMP_PYTHON=$(CURDIR)/$(VENV)/bin/python \
+	DYNAMO_CMP_DYNAMO=$(DYNAMO_VENV)/bin/python go run ./bench
+
+bench: venv $(KUSTOMIZE) $(HELM)/helm $(CRANE)/crane $(REGISTRY)/registry $(DYNAMO_VENV)/complete ## speed and memory beside what one would run otherwise: docs/performance.md
+	$(BENCH)
+
+bench-short: venv $(KUSTOMIZE) $(HELM)/helm $(CRANE)/crane $(REGISTRY)/registry $(DYNAMO_VENV)/complete ## that all of them answer the same
+	$(BENCH) -short
+
+$(HELM)/helm:
+	CGO_ENABLED=0 GOBIN=$(@D) go install -trimpath -ldflags '-s -w' helm.sh/helm/v4/cmd/helm@v4.3.2
+
+$(CRANE)/crane:
+	CGO_ENABLED=0 GOBIN=$(@D) go install -trimpath -ldflags '-s -w' github.com/google/go-containerregistry/cmd/crane@v0.22.1
 
 $(KUSTOMIZE):
 	GOBIN=$(dir $@) go install sigs.k8s.io/kustomize/kustomize/v5@v5.8.2

@@ -13,6 +13,7 @@ const module = "github.com/dynamo-cmp/dynamo-cmp/"
 // arrows are all imports between the packages of this module. A new one is a
 // change of design: it belongs in the commit that explains it.
 var arrows = map[string][]string{
+	"bench":                     {"cache", "profile", "render/rendertest"}, // measures both commands from outside
 	"cmd/dynamo-cmp":            {"cache", "profile", "render", "review", "revision", "trust"},
 	"cmd/dynamo-profile-runner": {"cache", "profile", "profile/rapid", "profile/thorough", "render", "report", "telemetry", "trust"},
 	"review":                    {"profile", "render"},

@@ -4,7 +4,7 @@
 // components are normalised; every other difference is a deviation, applied to
 // the golden's documents in memory by a named rule of docs/deviations.md.
 //
-// Only tests import it.
+// Only tests and the benchmark import it.
 package rendertest
 
 import (
