@@ -4,11 +4,13 @@ package servers
 
 import (
 	"errors"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -35,15 +37,26 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// Port is a TCP port of loopback that was free a moment ago.
+// given are the ports that Port returned.
+var given sync.Map
+
+// Port is a TCP port of loopback that was free a moment ago and was not given before. It
+// is none of those that the kernel gives to outgoing connections, from 32768 on, of
+// which one could take it before its server does.
 func Port(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	require.NoError(t, err)
-	return port
+	for range 1000 {
+		port := strconv.Itoa(15000 + rand.IntN(15000))
+		if _, known := given.LoadOrStore(port, true); known {
+			continue
+		}
+		if l, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			require.NoError(t, l.Close())
+			return port
+		}
+	}
+	require.Fail(t, "no port is free")
+	return ""
 }
 
 // Dir is a scratch directory with a path that is short enough for sockets, which
