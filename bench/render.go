@@ -60,7 +60,25 @@ func (b *bench) render(ctx context.Context) error {
 			return err
 		}
 	}
+	if !b.short {
+		b.renderGoals()
+	}
 	return nil
+}
+
+func (b *bench) renderGoals() {
+	find := func(n int) (ours, peer usage) {
+		return b.report.find("render", n, "dynamo-cmp generate"), b.report.find("render", n, "kustomize build")
+	}
+	ours, peer := find(1)
+	ratio := float64(ours.Wall) / float64(peer.Wall)
+	b.report.goal(ratio <= 1.3 && ours.Peak <= 60, "one DGDR: at most 1.3x the time of kustomize build, and 60 MiB", "%s, %.0f MiB", times(ratio), ours.Peak)
+	many, peer := find(1000)
+	ratio = float64(peer.Wall) / float64(many.Wall)
+	b.report.goal(ratio >= 3, "1,000 DGDRs: at least 3x faster than kustomize build", "%s", times(ratio))
+	hundred, _ := find(100)
+	ratio = float64(many.Wall) / float64(hundred.Wall)
+	b.report.goal(ratio <= 11, "linear: 1,000 DGDRs take at most 11x the time of 100", "%s", times(ratio))
 }
 
 // kustomize builds the manifests from one file.
