@@ -71,11 +71,6 @@ An app that cannot be rendered is an error, which is shown, and the others with 
 
   # refuse what was never measured or takes more than 64 GPUs
   dynamo-cmp diff --head HEAD --fail-on 'naive,estimated,gpus>64'`,
-		// The status of an error is not the root's: 2 is a difference.
-		Args: func(cmd *cobra.Command, args []string) error { return failed(oneDirectory(cmd, args)) },
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return failed(flagsFromEnvironment(cmd.Flags()))
-		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, done, err := o.start(cmd.Context())
 			if err != nil {
@@ -85,9 +80,7 @@ An app that cannot be rendered is an error, which is shown, and the others with 
 			return o.print(ctx, cmd.OutOrStdout(), cmd.ErrOrStderr(), directory(args), len(args) > 0)
 		},
 	}
-	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return failed(fmt.Errorf("%w; to see the flags: %s --help", err, cmd.CommandPath()))
-	})
+	failsWithOne(cmd)
 	flags := cmd.Flags()
 	o.flags(flags)
 	flags.Lookup("timeout").DefValue = "10m0s"
@@ -98,6 +91,16 @@ An app that cannot be rendered is an error, which is shown, and the others with 
 	flags.StringSliceVar(&o.failOn, "fail-on", nil, "what a changed request may not be: naive,imported,estimated,simulated,estimate,sla-missed,gpus>N,cost>N")
 	flags.StringVarP(&o.output, "output", "o", "text", "text, markdown or json")
 	return cmd
+}
+
+// failsWithOne has a wrong command line of diff and of upgrade end with 1 and not with
+// the root's status, as 2 is a difference.
+func failsWithOne(cmd *cobra.Command) {
+	cmd.Args = func(cmd *cobra.Command, args []string) error { return failed(oneDirectory(cmd, args)) }
+	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error { return failed(flagsFromEnvironment(cmd.Flags())) }
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return failed(fmt.Errorf("%w; to see the flags: %s --help", err, cmd.CommandPath()))
+	})
 }
 
 // failed is an error of diff: its status says that nothing was compared.

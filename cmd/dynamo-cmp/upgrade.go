@@ -56,10 +56,6 @@ Exit status: 0 nothing changes, 1 error, a request that the version refuses incl
 
   # and a newer AIConfigurator?
   dynamo-cmp upgrade --aiconfigurator 0.13.0 --dry-run`,
-		Args: func(cmd *cobra.Command, args []string) error { return failed(oneDirectory(cmd, args)) },
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return failed(flagsFromEnvironment(cmd.Flags()))
-		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := o.check(); err != nil {
 				return failed(err)
@@ -79,9 +75,7 @@ Exit status: 0 nothing changes, 1 error, a request that the version refuses incl
 			return u.verdict(cmd.ErrOrStderr())
 		},
 	}
-	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return failed(fmt.Errorf("%w; to see the flags: %s --help", err, cmd.CommandPath()))
-	})
+	failsWithOne(cmd)
 	flags := cmd.Flags()
 	o.flags(flags)
 	flags.Lookup("timeout").DefValue = "10m0s"
