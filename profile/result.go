@@ -52,6 +52,17 @@ type SLAOutcome struct {
 	LoadServedPercent      *float64 `json:"loadServedPercent,omitempty"` // load match only: below 100, the budget is too small
 }
 
+// Verdict is the outcome in a word: met, missed, or unverified.
+func (s SLAOutcome) Verdict() string {
+	switch {
+	case !s.Verified:
+		return "unverified"
+	case s.Met:
+		return "met"
+	}
+	return "missed"
+}
+
 // Pick is a configuration that can be deployed.
 type Pick struct {
 	Mode           Mode     `json:"mode"`

@@ -30,7 +30,7 @@ func (a *assembly) annotations() object {
 		"result":     a.ans.Digest,
 		"confidence": string(res.Confidence),
 		"topology":   a.topology(),
-		"sla":        slaOutcome(res.SLA),
+		"sla":        res.SLA.Verdict(),
 	}
 	if m := a.pick.Expected; m != nil {
 		notes["expected-ttft-ms"] = decimal(m.TTFTMillis)
@@ -87,16 +87,6 @@ func parallelism(p profile.Parallelism) string {
 		}
 	}
 	return strings.Join(parts, " ")
-}
-
-func slaOutcome(s profile.SLAOutcome) string {
-	switch {
-	case !s.Verified:
-		return "unverified"
-	case s.Met:
-		return "met"
-	}
-	return "missed"
 }
 
 func decimal(f float64) string {

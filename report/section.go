@@ -127,13 +127,8 @@ func (v *view) draw(sec *section) {
 }
 
 func (v *view) verdict() (class, text string) {
-	switch s := v.res.SLA; {
-	case !s.Verified:
-		return "unverified", "It is not verified whether the SLA is met"
-	case s.Met:
-		return "met", "Meets the SLA"
-	}
-	return "missed", "Misses the SLA"
+	class = v.res.SLA.Verdict()
+	return class, map[string]string{"met": "Meets the SLA", "missed": "Misses the SLA", "unverified": "It is not verified whether the SLA is met"}[class]
 }
 
 // target is how a target is called here.

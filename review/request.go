@@ -186,13 +186,10 @@ func standing(r *Request, dgd map[string]any, prices *Prices) *Standing {
 		File: r.File, Key: r.Inputs().Key(), Result: r.Digest, Confidence: res.Confidence, Estimate: r.Estimate,
 		Profiler: res.Provenance.Name(),
 		Backend:  res.Pick.Backend, Mode: res.Pick.Mode, Topology: render.Topology(&res.Pick),
-		SKU: r.Spec.Hardware.GPUSKU, Targets: res.Inputs.SLA, SLA: "unverified", Expected: res.Pick.Expected,
+		SKU: r.Spec.Hardware.GPUSKU, Targets: res.Inputs.SLA, SLA: res.SLA.Verdict(), Expected: res.Pick.Expected,
 	}
 	if r.Spec.Features.Mocker {
 		s.Topology = "mocker of " + s.Topology
-	}
-	if res.SLA.Verified {
-		s.SLA = map[bool]string{true: "met", false: "missed"}[res.SLA.Met]
 	}
 	shared := 0 // GPUs of engines that a node has room for beside others
 	for _, component := range render.Components(dgd) {

@@ -204,12 +204,7 @@ func (p *progress) finish(ctx context.Context, o outcome) {
 	case o.err != nil:
 		e.Error = o.err.Error()
 	case o.result != nil:
-		e.Confidence, e.SLA = string(o.result.Confidence), "unverified"
-		if o.result.SLA.Verified && o.result.SLA.Met {
-			e.SLA = "met"
-		} else if o.result.SLA.Verified {
-			e.SLA = "missed"
-		}
+		e.Confidence, e.SLA = string(o.result.Confidence), o.result.SLA.Verdict()
 	}
 	e.Text = fmt.Sprintf("%s in %s (%d of %d)", e.Outcome, e.Took.Round(time.Second/10), p.done, p.count)
 	p.pass(e)
