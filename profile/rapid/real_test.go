@@ -152,6 +152,16 @@ func TestAnswers(t *testing.T) {
 			in.Picking, in.SLA.TTFTMillis = profile.PickAutoscale, 1
 		}), "",
 			"the SLA cannot be met on 8 x h100_sxm: ttft 1 ms: at best 14.296 ms (best achievable: ttft 14.296 ms, itl 1.45 ms)"},
+		{"the faster mode misses the ITL", with(inputs("Qwen/Qwen3-32B", "l40s"), func(in *profile.Inputs) {
+			in.Backend, in.SLA = profile.BackendSGLang, profile.Targets{TTFTMillis: 2000, ITLMillis: 50}
+			in.Workload.ISL, in.Workload.OSL = 2000, 500
+		}), "",
+			"simulated: sglang agg, 4 worker x 2 GPUs, batch 2"},
+		{"the fastest prefill engines split the context", with(inputs("Qwen/Qwen3-30B-A3B", "b200_sxm"), func(in *profile.Inputs) {
+			in.Backend, in.Picking, in.SLA = profile.BackendSGLang, profile.PickAutoscale, profile.Targets{TTFTMillis: 2000, ITLMillis: 50}
+			in.Workload.ISL, in.Workload.OSL = 2000, 500
+		}), "",
+			"simulated: sglang disagg, 1 prefill x 2 GPUs, batch 1, 1 decode x 2 GPUs, batch 488"},
 		{"isl beyond the context", with(inputs(qwen, "h100_sxm"), func(in *profile.Inputs) { in.Workload.ISL = 50_000 }), "",
 			"workload.isl 50000 exceeds the context of Qwen/Qwen3-0.6B: 40960 tokens"},
 		{"no output", with(inputs(qwen, "h100_sxm"), func(in *profile.Inputs) { in.Workload.OSL = 0 }), "",

@@ -47,22 +47,30 @@ func (s *session) simulate(ctx context.Context) (*profile.Result, []profile.File
 		return nil, nil, err
 	}
 	mode := s.choose(out)
-	if len(out.Best[mode]) == 0 || !s.meets(out.Best[mode][0].Row) {
+	if len(out.Best[mode]) == 0 {
 		return nil, nil, s.unmet(ctx, out)
 	}
 	res, err := s.conclude(out, mode)
 	return res, files(out.Files), err
 }
 
-// choose is the mode to pick from, once the rows are gone that cannot be deployed.
+// choose is the mode to pick from, once the rows are gone that cannot be deployed or
+// miss a target. AIConfigurator compares its modes by throughput alone, and ranks its
+// closest rows where none of a mode meets the targets.
 func (s *session) choose(out outcome) profile.Mode {
 	for mode, best := range out.Best {
-		out.Best[mode] = slices.DeleteFunc(best, func(r ranked) bool { return r.Row.contextParallel() })
+		out.Best[mode] = slices.DeleteFunc(best, func(r ranked) bool { return r.Row.contextParallel() || !s.meets(r.Row) })
 	}
 	if needsRoles(s.in) {
 		return profile.Disaggregated
 	}
-	return profile.Mode(out.Chosen)
+	mode := profile.Mode(out.Chosen)
+	if len(out.Best[mode]) == 0 && mode == profile.Aggregated {
+		return profile.Disaggregated
+	} else if len(out.Best[mode]) == 0 {
+		return profile.Aggregated
+	}
+	return mode
 }
 
 // conclude makes the result of the best row of a mode.
@@ -186,7 +194,7 @@ func (s *session) alternatives(out outcome, picked profile.Mode) []profile.Pick 
 	warnings := s.warnings
 	for _, mode := range []profile.Mode{profile.Aggregated, profile.Disaggregated} {
 		for i, r := range out.Best[mode] {
-			if (mode == picked && i == 0) || (needsRoles(s.in) && mode == profile.Aggregated) || !s.meets(r.Row) {
+			if (mode == picked && i == 0) || (needsRoles(s.in) && mode == profile.Aggregated) {
 				continue
 			}
 			if p, err := s.pick(r, mode); err == nil {

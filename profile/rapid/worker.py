@@ -6,6 +6,8 @@ Everything that libraries print goes to stderr. A worker answers facts; what to
 make of them is decided by its caller.
 """
 
+import contextlib
+import copy
 import hashlib
 import importlib
 import json
@@ -23,7 +25,12 @@ import yaml
 
 
 def load_tool():
-    """Imports AIConfigurator, from its home up to 0.12 or from its successor's."""
+    """Imports AIConfigurator, from its home up to 0.12 or from its successor's.
+
+    It reads a hundred YAML files again and again, and builds thousands of small tables:
+    the parser of libyaml and plain strings in tables answer the same in half the time.
+    """
+    yaml.SafeLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     cause = None
     for dist, cli, root in (
         ("aiconfigurator", "aiconfigurator.cli", "aiconfigurator"),
@@ -31,6 +38,14 @@ def load_tool():
     ):
         try:
             load = importlib.import_module
+            pandas = load("pandas")
+            with contextlib.suppress(pandas.errors.OptionError):
+                pandas.set_option("future.infer_string", False)
+            database = load(f"{root}.sdk.perf_database")
+            database.get_supported_databases = once(database.get_supported_databases)
+            tasks = load(f"{root}.sdk.task_v2")
+            # No engine that splits the context over GPUs: the flags cannot say so.
+            tasks._default_cp_list_for = lambda *_: [1]
             return SimpleNamespace(
                 name=dist,
                 version=importlib.import_module("importlib.metadata").version(dist),
@@ -41,14 +56,30 @@ def load_tool():
                 enumerate=load(f"{root}.generator.enumerate"),
                 naive=load(f"{root}.generator.naive"),
                 common=load(f"{root}.sdk.common"),
-                database=load(f"{root}.sdk.perf_database"),
+                database=database,
                 picking=load(f"{root}.sdk.picking"),
-                task=load(f"{root}.sdk.task_v2").Task,
+                task=tasks.Task,
                 utils=load(f"{root}.sdk.utils"),
             )
         except ImportError as exc:
             cause = cause or exc
     raise cause
+
+
+def once(read):
+    """A function that reads the installed files the first time that it is called so.
+
+    Callers get a copy, as some change what they get.
+    """
+    kept = {}
+
+    def copied(*args, **kwargs):
+        how = repr((args, sorted(kwargs.items())))
+        if how not in kept:
+            kept[how] = read(*args, **kwargs)
+        return copy.deepcopy(kept[how])
+
+    return copied
 
 
 ALL = 1_000_000  # rows: no limit
