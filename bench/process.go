@@ -21,7 +21,7 @@ type process struct {
 	argv  []string
 	dir   string
 	env   []string // beside that of this process
-	fails bool     // an exit status of 2 says that it found something
+	fails int      // an exit status that is an answer, and no failure
 	slow  bool     // one run is enough
 	reset func() error
 }
@@ -99,7 +99,7 @@ func (p process) run() ([]byte, usage, error) {
 	cmd.ExtraFiles = []*os.File{end}
 	err = cmd.Run()
 	end.Close()
-	if p.fails && cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == 2 {
+	if p.fails != 0 && cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == p.fails {
 		err = nil
 	}
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,12 @@ import (
 
 	"github.com/dynamo-cmp/dynamo-cmp/cache"
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
+)
+
+// The targets of the mixed requests, in milliseconds.
+const (
+	mixedTTFT = 2000
+	mixedITL  = 50
 )
 
 // mixed are n rapid requests: three backends, five systems, dense models and
@@ -32,8 +39,8 @@ spec:
   backend: %s
   hardware: {gpuSku: %s, totalGpus: 8, numGpusPerNode: 8}
   workload: {isl: %d, osl: 500}
-  sla: {ttft: 2000.0, itl: 50.0}
-%s`, i, models[(i/5)%len(models)], backends[i%len(backends)], systems[i%len(systems)], 2000+100*(i/15), planner))
+  sla: {ttft: %d.0, itl: %d.0}
+%s`, i, models[(i/5)%len(models)], backends[i%len(backends)], systems[i%len(systems)], 2000+100*(i/15), mixedTTFT, mixedITL, planner))
 	}
 	return requests
 }
@@ -56,13 +63,18 @@ func (b *bench) profile(ctx context.Context) error {
 		}
 	}
 	ours := b.answer(repo, ".", "--jobs", "2")
+	ours.fails = 1 // where a model does not fit
 	out, took, err := ours.run()
-	all, parseErr := outcomes(out)
-	if parseErr != nil {
-		return fmt.Errorf("%w: %w", err, parseErr)
+	if err != nil {
+		return err
+	}
+	all, err := outcomes(out)
+	if err != nil {
+		return err
 	}
 	var theirs usage
-	refused, same := 0, 0
+	refused, better, same := 0, 0, 0
+	var differ []error
 	for i, text := range requests {
 		dir := filepath.Join(b.scratch, fmt.Sprintf("dynamo-%02d", i))
 		u, answered, err := b.dynamoProfile(dir, text)
@@ -70,25 +82,27 @@ func (b *bench) profile(ctx context.Context) error {
 			return err
 		}
 		theirs.Wall, theirs.CPU, theirs.Peak = theirs.Wall+u.Wall, theirs.CPU+u.CPU, max(theirs.Peak, u.Peak)
-		if !answered || all[i].Digest == "" {
-			refused++
-			if answered != (all[i].Digest != "") {
-				fmt.Fprintf(os.Stderr, "request %d: Dynamo answers: %v, ours: %s\n%s", i, answered, all[i].Error, text)
-			}
-			continue
-		}
-		equal, err := b.samePick(ctx, repo+"-work", all[i].Digest, dir)
+		taken, err := dynamoRow(dir, answered)
 		if err != nil {
 			return err
 		}
-		if equal {
+		pick, err := b.ourPick(ctx, repo+"-work", all[i])
+		if err != nil {
+			return err
+		}
+		switch {
+		case pick == nil && (taken == nil || wrong(taken)):
+			refused++
+		case pick != nil && equal(columns(*pick), taken):
 			same++
-		} else {
-			fmt.Fprintf(os.Stderr, "request %d has another pick:\n%s", i, text)
+		case pick != nil && wrong(taken) && !wrong(columns(*pick)):
+			better++
+		default:
+			differ = append(differ, fmt.Errorf("another pick: ours %v (%s), Dynamo's %v, of\n%s", pick, all[i].Error, taken, text))
 		}
 	}
-	if same+refused < n {
-		return fmt.Errorf("%d of %d picks differ", n-same-refused, n)
+	if err := errors.Join(differ...); err != nil {
+		return err
 	}
 	if b.short {
 		return nil
@@ -96,7 +110,7 @@ func (b *bench) profile(ctx context.Context) error {
 	b.report.add(row{Work: "mixed rapid requests", N: n, Tool: "dynamo-profile-runner run --jobs 2", Runs: 1, Usage: took})
 	b.report.add(row{Work: "mixed rapid requests", N: n, Tool: "Dynamo's profiler, one after the other", Runs: 1, Usage: theirs})
 	b.report.goal(theirs.Wall >= 4*took.Wall, fmt.Sprintf("%d mixed rapid requests: at least 4x faster than Dynamo's profiler, with the same picks", n),
-		"%s as fast; %d picks equal, %d refused by one or both", times(float64(theirs.Wall)/float64(took.Wall)), same, refused)
+		"%s as fast; %d picks equal, %d of ours better where Dynamo's misses the SLA or cannot be deployed (otherMode, autoscaleITL, contextParallel of deviations.md), %d refused where Dynamo's misses it or there is none", times(float64(theirs.Wall)/float64(took.Wall)), same, better, refused)
 	share := 100 * float64(took.Own) / float64(took.CPU-took.Own)
 	b.report.goal(share < 5, "overhead over AIConfigurator's own time: under 5 %", "%.2g %% of the CPU time of its processes (%s of %s)", share, seconds(took.Own), seconds(took.CPU-took.Own))
 	return nil
@@ -126,31 +140,54 @@ func (b *bench) dynamoProfile(dir, text string) (usage, bool, error) {
 	return u, true, nil
 }
 
-// samePick holds our pick against the row that Dynamo's profiler took.
-func (b *bench) samePick(ctx context.Context, repo string, digest cache.Digest, dir string) (bool, error) {
-	store, err := cache.Open(cache.Embedded(repo, "."), cache.Options{})
-	if err != nil {
-		return false, err
-	}
-	res, err := store.Get(ctx, digest)
-	if err != nil {
-		return false, err
+// dynamoRow is the row of AIConfigurator's table that Dynamo's profiler took; nil
+// without one.
+func dynamoRow(dir string, answered bool) (map[string]any, error) {
+	if !answered {
+		return nil, nil
 	}
 	data, err := os.ReadFile(filepath.Join(dir, "pick.json"))
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	row := map[string]any{}
-	if err := json.Unmarshal(data, &row); err != nil {
-		return false, err
+	return row, json.Unmarshal(data, &row)
+}
+
+// wrong reports whether a row misses the targets of the mixed requests, or splits the
+// context over GPUs, for which there are no flags.
+func wrong(row map[string]any) bool {
+	above := func(column string, limit float64) bool {
+		n, ok := row[column].(float64)
+		return ok && n > limit
 	}
-	for column, value := range columns(res.Pick) {
+	return above("ttft", mixedTTFT) || above("tpot", mixedITL) || above("cp", 1) || above("(p)cp", 1)
+}
+
+// ourPick is what we took; nil where there is no result.
+func (b *bench) ourPick(ctx context.Context, repo string, o outcome) (*profile.Pick, error) {
+	if o.Digest == "" {
+		return nil, nil
+	}
+	store, err := cache.Open(cache.Embedded(repo, "."), cache.Options{})
+	if err != nil {
+		return nil, err
+	}
+	res, err := store.Get(ctx, o.Digest)
+	if err != nil {
+		return nil, err
+	}
+	return &res.Pick, nil
+}
+
+// equal holds the columns of a pick against a row.
+func equal(ours, row map[string]any) bool {
+	for column, value := range ours {
 		if row[column] != value {
-			fmt.Fprintf(os.Stderr, "%s is %v, Dynamo's is %v\n", column, value, row[column])
-			return false, nil
+			return false
 		}
 	}
-	return true, nil
+	return row != nil
 }
 
 // columns are a pick as AIConfigurator's table has it.
