@@ -10,8 +10,11 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -35,6 +38,15 @@ const maxIndex = 64 << 20
 type layout struct {
 	dir   string
 	files fs.FS // read instead of the directory, and not written; nil for the directory
+
+	mu   sync.Mutex
+	last *tags
+}
+
+// tags are those of an index.json, which a fleet is looked up in a thousand times.
+type tags struct {
+	file    fs.FileInfo
+	digests map[string]v1.Hash
 }
 
 func (l *layout) String() string {
@@ -72,20 +84,51 @@ func (l *layout) read(ctx context.Context, name string, limit int64) ([]byte, er
 }
 
 func (l *layout) find(ctx context.Context, tag string) (Digest, error) {
-	data, err := l.read(ctx, indexFile, maxIndex)
+	all, err := l.tags(ctx)
 	if err != nil {
 		return "", err
 	}
-	index, err := parseIndex(data)
-	if err != nil {
-		return "", err
+	digest, ok := all[tag]
+	if !ok {
+		return "", fmt.Errorf("tag %s: %w", tag, ErrNotFound)
 	}
-	for _, desc := range index.Manifests {
-		if desc.Annotations[tagAnnotation] == tag {
-			return ParseDigest(desc.Digest.String())
+	return ParseDigest(digest.String())
+}
+
+// coarsestTime is more than the steps in which a file system tells times apart.
+const coarsestTime = 2 * time.Second
+
+// tags reads the index unless it is the very file that was read last.
+func (l *layout) tags(ctx context.Context) (map[string]v1.Hash, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var file fs.FileInfo
+	if l.files == nil {
+		file, _ = os.Lstat(filepath.Join(l.dir, indexFile)) // reading says what is wrong
+	}
+	if l.last != nil && (l.files != nil || unchanged(l.last.file, file)) {
+		return l.last.digests, ctx.Err()
+	}
+	if file != nil && time.Since(file.ModTime()) < coarsestTime {
+		file = nil // written again, it could look the same
+	}
+	index, err := l.index(ctx)
+	if err != nil {
+		return nil, err
+	}
+	read := &tags{file, map[string]v1.Hash{}}
+	for _, desc := range slices.Backward(index.Manifests) { // the first one counts
+		if tag, ok := desc.Annotations[tagAnnotation]; ok {
+			read.digests[tag] = desc.Digest
 		}
 	}
-	return "", fmt.Errorf("tag %s: %w", tag, ErrNotFound)
+	l.last = read
+	return read.digests, nil
+}
+
+// unchanged reports whether a file is what it was when it was read.
+func unchanged(then, now fs.FileInfo) bool {
+	return then != nil && now != nil && os.SameFile(then, now) && then.Size() == now.Size() && then.ModTime().Equal(now.ModTime())
 }
 
 // referrers reads the subjects of the manifests of attachments: an image layout has

@@ -88,6 +88,30 @@ func TestLayoutSecondPutDatesOnly(t *testing.T) {
 	require.Equal(t, before, after)
 }
 
+// A store that has looked in an index sees what others write to it, also within what a
+// file system calls the same time.
+func TestLayoutSeesWhatOthersPut(t *testing.T) {
+	dir := t.TempDir()
+	reader, writer := open(t, layoutPrefix+dir, Options{}), open(t, layoutPrefix+dir, Options{})
+	now := time.Now()
+	hourAgo := now.Add(-time.Hour)
+	for i, written := range []time.Time{now, now, hourAgo, hourAgo, hourAgo} {
+		res := sample(i+1, "1")
+		_, err := reader.Find(t.Context(), res.Inputs.Key())
+		require.ErrorIs(t, err, ErrNotFound)
+		want := put(t, writer, res)
+		require.NoError(t, os.Chtimes(filepath.Join(dir, indexFile), written, written))
+		for range 2 {
+			got, err := reader.Find(t.Context(), res.Inputs.Key())
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+		}
+	}
+	require.NoError(t, os.Remove(filepath.Join(dir, indexFile)))
+	_, err := reader.Find(t.Context(), sample(1, "1").Inputs.Key())
+	require.ErrorIs(t, err, ErrNotFound)
+}
+
 func modTimes(t *testing.T, dir string) map[string]time.Time {
 	t.Helper()
 	times := map[string]time.Time{}
