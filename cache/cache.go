@@ -37,7 +37,7 @@ type Options struct {
 // Store holds results. It is safe for concurrent use.
 type Store struct {
 	backend backend
-	local   localDir
+	local   *localDir
 }
 
 // backend is what tells a layout from a registry: bytes in, unverified bytes out.
@@ -74,13 +74,13 @@ func Open(ref string, o Options) (*Store, error) {
 		if path == "" {
 			return nil, fmt.Errorf("opening store %q: the path is empty", ref)
 		}
-		return &Store{backend: &layout{dir: path}, local: localDir(o.LocalDir)}, nil
+		return &Store{backend: &layout{dir: path}, local: newLocalDir(o.LocalDir)}, nil
 	}
 	r, err := newRegistry(strings.TrimPrefix(ref, "oci://"), o.Insecure)
 	if err != nil {
 		return nil, err
 	}
-	return &Store{backend: r, local: localDir(o.LocalDir)}, nil
+	return &Store{backend: r, local: newLocalDir(o.LocalDir)}, nil
 }
 
 // String is the reference of the store, without credentials.

@@ -45,7 +45,7 @@ func OpenEmbedded(files fs.FS, root, dir string, o Options) (s *Store, ok bool) 
 	if err != nil {
 		return nil, false
 	}
-	return &Store{backend: &layout{dir: filepath.Join(root, filepath.FromSlash(place)), files: sub}, local: localDir(o.LocalDir)}, true
+	return &Store{backend: &layout{dir: filepath.Join(root, filepath.FromSlash(place)), files: sub}, local: newLocalDir(o.LocalDir)}, true
 }
 
 func embeddedIn(files fs.FS, dir string) (place string, ok bool) {

@@ -92,7 +92,7 @@ func TestRegistryEveryCallFails(t *testing.T) {
 				require.NotErrorIs(t, err, ErrTampered)
 			}
 			requireNothingLost(t, direct, first, s.local)
-			again, err := operation(t.Context(), open(t, repository(server), Options{LocalDir: string(s.local)}), first)
+			again, err := operation(t.Context(), open(t, repository(server), Options{LocalDir: s.local.dir}), first)
 			require.NoError(t, err)
 			require.Equal(t, want, again)
 			return int(wire.calls.Load())
@@ -124,7 +124,7 @@ func cut(t *testing.T, server *httptest.Server, at int32, lasting bool, how stri
 
 // requireNothingLost holds that the first result is whole, that the second is whole or
 // not there, and that what was kept locally is.
-func requireNothingLost(t *testing.T, direct *Store, first Digest, local localDir) {
+func requireNothingLost(t *testing.T, direct *Store, first Digest, local *localDir) {
 	t.Helper()
 	files, err := direct.Files(t.Context(), first)
 	require.NoError(t, err)
