@@ -102,8 +102,15 @@ func (p *pool) start(ctx context.Context, say func(string)) (*worker, error) {
 	return w, nil
 }
 
+// maxTables is how many tables a worker loads before another takes its place:
+// AIConfigurator keeps them all, some 100 MiB each.
+const maxTables = 6
+
 // release takes a worker back, dead or alive.
 func (p *pool) release(w *worker) {
+	if len(w.tables) >= maxTables {
+		w.kill()
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.active.Done()

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -178,7 +179,11 @@ func ask(ctx context.Context, p *pool, tables ...string) (pid int, err error) {
 	if err := w.call(ctx, "sweep", nil, &pid, nil); err != nil {
 		return 0, err
 	}
-	w.tables = append(w.tables, tables...)
+	for _, t := range tables {
+		if !slices.Contains(w.tables, t) {
+			w.tables = append(w.tables, t)
+		}
+	}
 	return pid, nil
 }
 
@@ -208,6 +213,19 @@ func TestPoolRoutesToLoadedTables(t *testing.T) {
 			require.Equal(t, want, got)
 		}
 	}
+}
+
+// What a worker has loaded stays in its memory.
+func TestPoolReplacesTheFull(t *testing.T) {
+	p := fakePool(1, "echo")
+	defer p.close()
+	pids := map[int]bool{}
+	for i := range 2 * maxTables {
+		pid, err := ask(t.Context(), p, fmt.Sprintf("system%d/vllm", i))
+		require.NoError(t, err)
+		pids[pid] = true
+	}
+	require.Len(t, pids, 2)
 }
 
 func TestPoolReplacesTheDead(t *testing.T) {
