@@ -33,7 +33,7 @@ type bench struct {
 }
 
 func main() {
-	if len(os.Args) > 2 && os.Args[1] == measuring {
+	if len(os.Args) > 2 && (os.Args[1] == measuring || os.Args[1] == measuringTree) {
 		os.Exit(measured())
 	}
 	if err := run(); err != nil {
@@ -60,7 +60,7 @@ func run() error {
 	flag.Parse()
 	b.sizes = []int{1, 10, 100, 1000}
 	if b.short {
-		b.sizes = []int{1, 10}
+		b.sizes, b.profiles = []int{1, 10}, 1
 	}
 	sections := []section{{"render", b.render}, {"fleet", b.runner}, {"review", b.review}, {"store", b.store}, {"profile", b.profile}}
 	ctx := context.Background()
@@ -159,7 +159,9 @@ func (b *bench) versions() []string {
 		{"AIConfigurator", b.python, "-c", "import importlib.metadata as m; print(m.version('aiconfigurator'))"},
 	} {
 		if out, err := exec.Command(v[1], v[2:]...).Output(); err == nil || !errors.Is(err, exec.ErrNotFound) {
-			all = append(all, v[0]+" "+strings.TrimSpace(string(out)))
+			if words := strings.Fields(string(out)); len(words) > 0 {
+				all = append(all, v[0]+" "+words[len(words)-1])
+			}
 		}
 	}
 	return all

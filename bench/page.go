@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 )
@@ -17,7 +18,7 @@ var titles = []struct{ section, title, text string }{
 	{"fleet", "A fleet of requests", "`dynamo-profile-runner run` on requests of which 95 % have a result; the others are for GPUs without tables and are answered by the rule of thumb."},
 	{"review", "diff and lint", "One request of the fleet was changed since the commit."},
 	{"store", "Store", "The distribution registry on loopback, behind a proxy that counts requests. Each result is an artifact of its own."},
-	{"profile", "Profiling", "The same requests, one process of Dynamo's profiler after the other as the operator's Jobs run it, and all in one of ours. The picks are compared."},
+	{"profile", "Profiling", "The same requests, one process of Dynamo's profiler after the other as the operator's Jobs run it, and all in one of ours. The picks are compared. The last rows are eight of them with more jobs: their size is the jobs, and their peak is that of all processes at once."},
 }
 
 // page is docs/performance.md.
@@ -107,13 +108,8 @@ type growthLine struct {
 }
 
 func (g growth) file() string {
-	clean := func(r rune) rune {
-		if r >= 'a' && r <= 'z' {
-			return r
-		}
-		return '-'
-	}
-	return "performance-" + strings.Trim(strings.Map(clean, strings.ToLower(g.work)), "-") + ".svg"
+	words := strings.FieldsFunc(strings.ToLower(g.work), func(r rune) bool { return r < 'a' || r > 'z' })
+	return "performance-" + strings.Join(words, "-") + ".svg"
 }
 
 // growths are the works of a section that were done at several sizes.
@@ -123,10 +119,11 @@ func (r *report) growths(section string) []growth {
 		if x.Section != section {
 			continue
 		}
-		if len(all) == 0 || all[len(all)-1].work != x.Work {
-			all = append(all, growth{section: section, work: x.Work})
+		i := slices.IndexFunc(all, func(g growth) bool { return g.work == x.Work })
+		if i < 0 {
+			i, all = len(all), append(all, growth{section: section, work: x.Work})
 		}
-		g := &all[len(all)-1]
+		g := &all[i]
 		at := -1
 		for i := range g.lines {
 			if g.lines[i].tool == x.Tool {

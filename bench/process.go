@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,6 +24,7 @@ type process struct {
 	env   []string // beside that of this process
 	fails int      // an exit status that is an answer, and no failure
 	slow  bool     // one run is enough
+	tree  bool     // the peak is that of all its processes at once
 	reset func() error
 }
 
@@ -31,13 +33,16 @@ type usage struct {
 	Wall time.Duration
 	CPU  time.Duration // user and system, of the process and those that it waited for
 	Own  time.Duration // of it, without those
-	Peak float64       // MiB, of the largest of them
+	Peak float64       // MiB, of the largest of them or of all at once
 }
 
 // measuring is the first argument of the process that stands between: what the
 // kernel reports as the peak of a child begins with the memory of its parent, and
 // that of this program holds fixtures.
-const measuring = "-measure"
+const (
+	measuring     = "-measure"
+	measuringTree = "-measure-tree"
+)
 
 // measured runs the command in os.Args and reports on file descriptor 3.
 func measured() int {
@@ -49,6 +54,11 @@ func measured() int {
 		fmt.Fprintln(os.Stderr, err)
 		return 127
 	}
+	peak := make(chan float64, 1)
+	end := make(chan struct{})
+	if os.Args[1] == measuringTree {
+		go func() { peak <- treePeak(cmd.Process.Pid, end) }()
+	}
 	// It ends here, and is there to be asked until it is waited for.
 	err = unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
 	wall := time.Since(start)
@@ -58,7 +68,11 @@ func measured() int {
 		return 127
 	}
 	rusage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	close(end)
 	u := usage{wall, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime(), own, float64(rusage.Maxrss) / 1024}
+	if os.Args[1] == measuringTree {
+		u.Peak = <-peak
+	}
 	if err := json.NewEncoder(os.NewFile(3, "usage")).Encode(u); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 127
@@ -66,15 +80,68 @@ func measured() int {
 	return cmd.ProcessState.ExitCode()
 }
 
-// ownTime is the CPU time of a process without its children's.
-func ownTime(pid int) time.Duration {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+// treePeak is the most memory that a process and its descendants had together, in MiB.
+// What they share counts once.
+func treePeak(pid int, end <-chan struct{}) float64 {
+	var peak float64
+	for {
+		peak = max(peak, treeMemory(pid))
+		select {
+		case <-end:
+			return peak
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+func treeMemory(pid int) float64 {
+	parents := map[int]int{}
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, stat := range stats {
+		if fields := statFields(stat); len(fields) > 1 {
+			child, _ := strconv.Atoi(filepath.Base(filepath.Dir(stat)))
+			parents[child], _ = strconv.Atoi(fields[1])
+		}
+	}
+	var mib float64
+	for child := range parents {
+		for at := child; at != 0; at = parents[at] {
+			if at == pid {
+				mib += memory(child)
+				break
+			}
+		}
+	}
+	return mib
+}
+
+// memory is that of one process, zero where it has ended.
+func memory(pid int) float64 {
+	var kib float64
+	data, _ := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
+	_, rest, _ := strings.Cut(string(data), "\nPss:")
+	_, _ = fmt.Sscan(rest, &kib)
+	return kib / 1024
+}
+
+// statFields are the fields of a stat file of proc(5) from the state on, nil where the
+// process has ended.
+func statFields(file string) []string {
+	data, err := os.ReadFile(file)
 	if err != nil {
-		return 0
+		return nil
 	}
 	_, rest, _ := strings.Cut(string(data), ") ") // the name may hold anything but this
-	fields := strings.Fields(rest)
+	return strings.Fields(rest)
+}
+
+// ownTime is the CPU time of a process without its children's.
+func ownTime(pid int) time.Duration {
 	const utime, stime, ticks = 11, 12, 100
+	fields := statFields(fmt.Sprintf("/proc/%d/stat", pid))
+	if len(fields) <= stime {
+		return 0
+	}
 	user, _ := strconv.Atoi(fields[utime])
 	system, _ := strconv.Atoi(fields[stime])
 	return time.Duration(user+system) * time.Second / ticks
@@ -92,7 +159,11 @@ func (p process) run() ([]byte, usage, error) {
 		return nil, usage{}, err
 	}
 	defer report.Close()
-	cmd := exec.Command("/proc/self/exe", append([]string{measuring}, p.argv...)...)
+	how := measuring
+	if p.tree {
+		how = measuringTree
+	}
+	cmd := exec.Command("/proc/self/exe", append([]string{how}, p.argv...)...)
 	cmd.Dir, cmd.Env = p.dir, append(os.Environ(), p.env...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/dynamo-cmp/dynamo-cmp/cache"
@@ -52,54 +53,37 @@ func (b *bench) profile(ctx context.Context) error {
 		return nil
 	}
 	n := b.profiles
-	if b.short {
-		n = 1
-	}
 	requests := mixed(n)
-	repo := filepath.Join(b.scratch, "mixed")
-	for i, text := range requests {
-		if err := writeFiles(repo, map[string][]byte{fmt.Sprintf("p%02d.yaml", i): []byte(text), ".git/HEAD": nil}); err != nil {
+	sizes := []int{n / 8, n / 4, n / 2, n}
+	if b.short {
+		sizes = []int{n}
+	}
+	ours, dynamos := map[int]usage{}, map[int]usage{} // by size
+	var took usage
+	var all []outcome
+	for _, size := range sizes {
+		var err error
+		if all, took, err = b.answerMixed(requests[:size], b.answer(b.mixedRepo(size), ".", "--jobs", "2")); err != nil {
 			return err
 		}
-	}
-	ours := b.answer(repo, ".", "--jobs", "2")
-	ours.fails = 1 // where a model does not fit
-	out, took, err := ours.run()
-	if err != nil {
-		return err
-	}
-	all, err := outcomes(out)
-	if err != nil {
-		return err
+		ours[size] = took
 	}
 	var theirs usage
-	refused, better, same := 0, 0, 0
+	found := map[verdict]int{}
 	var differ []error
 	for i, text := range requests {
 		dir := filepath.Join(b.scratch, fmt.Sprintf("dynamo-%02d", i))
-		u, answered, err := b.dynamoProfile(dir, text)
+		u, err := b.dynamoProfile(dir, text)
 		if err != nil {
 			return err
 		}
 		theirs.Wall, theirs.CPU, theirs.Peak = theirs.Wall+u.Wall, theirs.CPU+u.CPU, max(theirs.Peak, u.Peak)
-		taken, err := dynamoRow(dir, answered)
+		dynamos[i+1] = theirs
+		v, err := b.hold(ctx, all[i], dir)
 		if err != nil {
-			return err
+			differ = append(differ, fmt.Errorf("%w, of\n%s", err, text))
 		}
-		pick, err := b.ourPick(ctx, repo+"-work", all[i])
-		if err != nil {
-			return err
-		}
-		switch {
-		case pick == nil && (taken == nil || wrong(taken)):
-			refused++
-		case pick != nil && equal(columns(*pick), taken):
-			same++
-		case pick != nil && wrong(taken) && !wrong(columns(*pick)):
-			better++
-		default:
-			differ = append(differ, fmt.Errorf("another pick: ours %v (%s), Dynamo's %v, of\n%s", pick, all[i].Error, taken, text))
-		}
+		found[v]++
 	}
 	if err := errors.Join(differ...); err != nil {
 		return err
@@ -107,43 +91,129 @@ func (b *bench) profile(ctx context.Context) error {
 	if b.short {
 		return nil
 	}
-	b.report.add(row{Work: "mixed rapid requests", N: n, Tool: "dynamo-profile-runner run --jobs 2", Runs: 1, Usage: took})
-	b.report.add(row{Work: "mixed rapid requests", N: n, Tool: "Dynamo's profiler, one after the other", Runs: 1, Usage: theirs})
+	for _, size := range sizes {
+		b.report.add(row{Work: mixedWork, N: size, Tool: "dynamo-profile-runner run --jobs 2", Runs: 1, Usage: ours[size]})
+		b.report.add(row{Work: mixedWork, N: size, Tool: "Dynamo's profiler, one after the other", Runs: 1, Usage: dynamos[size]})
+	}
 	b.report.goal(theirs.Wall >= 4*took.Wall, fmt.Sprintf("%d mixed rapid requests: at least 4x faster than Dynamo's profiler, with the same picks", n),
-		"%s as fast; %d picks equal, %d of ours better where Dynamo's misses the SLA or cannot be deployed (otherMode, autoscaleITL, contextParallel of deviations.md), %d refused where Dynamo's misses it or there is none", times(float64(theirs.Wall)/float64(took.Wall)), same, better, refused)
+		"%s as fast; %d picks equal, %d of ours better where Dynamo's misses the SLA or cannot be deployed (otherMode, autoscaleITL, contextParallel of deviations.md), %d refused where Dynamo's misses it or there is none", times(float64(theirs.Wall)/float64(took.Wall)), found[samePick], found[betterPick], found[refused])
 	share := 100 * float64(took.Own) / float64(took.CPU-took.Own)
 	b.report.goal(share < 5, "overhead over AIConfigurator's own time: under 5 %", "%.2g %% of the CPU time of its processes (%s of %s)", share, seconds(took.Own), seconds(took.CPU-took.Own))
+	return b.jobs(requests[:8])
+}
+
+const mixedWork = "mixed rapid requests"
+
+func (b *bench) mixedRepo(n int) string { return filepath.Join(b.scratch, fmt.Sprintf("mixed-%d", n)) }
+
+// answerMixed has our runner answer requests, some of which have no answer.
+func (b *bench) answerMixed(requests []string, p process) ([]outcome, usage, error) {
+	repo := b.mixedRepo(len(requests))
+	for i, text := range requests {
+		if err := writeFiles(repo, map[string][]byte{fmt.Sprintf("p%02d.yaml", i): []byte(text), ".git/HEAD": nil}); err != nil {
+			return nil, usage{}, err
+		}
+	}
+	p.fails = 1
+	out, took, err := p.run()
+	if err != nil {
+		return nil, usage{}, err
+	}
+	all, err := outcomes(out)
+	return all, took, err
+}
+
+// jobs measures the memory of all processes of a run, as --jobs bounds it.
+func (b *bench) jobs(requests []string) error {
+	var peaks []float64
+	for _, jobs := range []int{1, 2, 4} {
+		p := b.answer(b.mixedRepo(len(requests)), ".", "--jobs", fmt.Sprint(jobs))
+		p.tree = true
+		_, took, err := b.answerMixed(requests, p)
+		if err != nil {
+			return err
+		}
+		b.report.add(row{Work: "eight requests with more jobs", N: jobs, Tool: "dynamo-profile-runner run --jobs N", Runs: 1, Usage: took})
+		peaks = append(peaks, took.Peak)
+	}
+	b.report.goal(peaks[1] < 2.2*peaks[0] && peaks[2] < 4.4*peaks[0], "memory bounded by --jobs", "%.0f MiB with one job, %.0f with two, %.0f with four", peaks[0], peaks[1], peaks[2])
 	return nil
 }
 
+// verdict is how our answer compares with that of Dynamo's profiler.
+type verdict int
+
+const (
+	samePick   verdict = iota
+	betterPick         // Dynamo's misses the SLA, or cannot be deployed
+	refused            // Dynamo's does, or there is none
+)
+
+// hold holds our answer against what Dynamo's profiler left in a directory.
+func (b *bench) hold(ctx context.Context, o outcome, dir string) (verdict, error) {
+	taken, err := dynamoRow(dir)
+	if err != nil {
+		return 0, err
+	}
+	if o.Digest == "" {
+		if taken == nil || wrong(taken) {
+			return refused, nil
+		}
+		return 0, fmt.Errorf("ours refuses: %s; Dynamo takes %v", o.Error, taken)
+	}
+	store, err := cache.Open(cache.Embedded(b.mixedRepo(b.profiles)+"-work", "."), cache.Options{})
+	if err != nil {
+		return 0, err
+	}
+	res, err := store.Get(ctx, o.Digest)
+	if err != nil {
+		return 0, err
+	}
+	ours := columns(res.Pick)
+	if res.Pick.Expected == nil { // there are no tables
+		gpus, err := dynamoGPUs(dir)
+		if err == nil && (gpus != res.Pick.TotalGPUs || len(taken) > 0) {
+			err = fmt.Errorf("ours fits into %d GPUs, Dynamo's takes %d: %v", res.Pick.TotalGPUs, gpus, taken)
+		}
+		return samePick, err
+	}
+	switch {
+	case equal(ours, taken):
+		return samePick, nil
+	case wrong(taken) && !wrong(ours):
+		return betterPick, nil
+	}
+	return 0, fmt.Errorf("ours takes %v, Dynamo %v", ours, taken)
+}
+
 // dynamoProfile has Dynamo answer one request. A refusal is no error.
-func (b *bench) dynamoProfile(dir, text string) (usage, bool, error) {
+func (b *bench) dynamoProfile(dir, text string) (usage, error) {
 	spec, err := specOf(text, "")
 	if err != nil {
-		return usage{}, false, err
+		return usage{}, err
 	}
 	if err := writeFiles(dir, map[string][]byte{"spec.yaml": spec}); err != nil {
-		return usage{}, false, err
+		return usage{}, err
 	}
 	p, err := b.dynamo("profile", filepath.Join(dir, "spec.yaml"), dir)
 	if err != nil {
-		return usage{}, false, err
+		return usage{}, err
 	}
 	start := time.Now()
 	_, u, err := p.run()
 	if err != nil {
 		if _, statErr := os.Stat(filepath.Join(dir, "profiler_status.yaml")); statErr != nil {
-			return usage{}, false, err
+			return usage{}, err
 		}
-		return usage{Wall: time.Since(start)}, false, nil
+		return usage{Wall: time.Since(start)}, nil
 	}
-	return u, true, nil
+	return u, nil
 }
 
 // dynamoRow is the row of AIConfigurator's table that Dynamo's profiler took; nil
-// without one.
-func dynamoRow(dir string, answered bool) (map[string]any, error) {
-	if !answered {
+// where it refused, empty where there is no table.
+func dynamoRow(dir string) (map[string]any, error) {
+	if _, err := os.Stat(filepath.Join(dir, "final_config.yaml")); err != nil {
 		return nil, nil
 	}
 	data, err := os.ReadFile(filepath.Join(dir, "pick.json"))
@@ -154,6 +224,45 @@ func dynamoRow(dir string, answered bool) (map[string]any, error) {
 	return row, json.Unmarshal(data, &row)
 }
 
+// dynamoGPUs are those that the engines of Dynamo's deployment take together.
+func dynamoGPUs(dir string) (int, error) {
+	data, err := os.ReadFile(filepath.Join(dir, "final_config.yaml"))
+	if err != nil {
+		return 0, err
+	}
+	docs, err := profile.Documents("final_config.yaml", data)
+	if err != nil {
+		return 0, err
+	}
+	total := 0
+	for _, doc := range docs {
+		var d struct {
+			Spec struct {
+				Components []struct {
+					Replicas    int
+					PodTemplate struct {
+						Spec struct {
+							Containers []struct {
+								Resources struct{ Limits map[string]string }
+							}
+						}
+					} `yaml:"podTemplate"`
+				}
+			}
+		}
+		if err := doc.Root.Decode(&d); err != nil {
+			return 0, err
+		}
+		for _, c := range d.Spec.Components {
+			for _, container := range c.PodTemplate.Spec.Containers {
+				gpus, _ := strconv.Atoi(container.Resources.Limits["nvidia.com/gpu"])
+				total += max(c.Replicas, 1) * gpus
+			}
+		}
+	}
+	return total, nil
+}
+
 // wrong reports whether a row misses the targets of the mixed requests, or splits the
 // context over GPUs, for which there are no flags.
 func wrong(row map[string]any) bool {
@@ -162,22 +271,6 @@ func wrong(row map[string]any) bool {
 		return ok && n > limit
 	}
 	return above("ttft", mixedTTFT) || above("tpot", mixedITL) || above("cp", 1) || above("(p)cp", 1)
-}
-
-// ourPick is what we took; nil where there is no result.
-func (b *bench) ourPick(ctx context.Context, repo string, o outcome) (*profile.Pick, error) {
-	if o.Digest == "" {
-		return nil, nil
-	}
-	store, err := cache.Open(cache.Embedded(repo, "."), cache.Options{})
-	if err != nil {
-		return nil, err
-	}
-	res, err := store.Get(ctx, o.Digest)
-	if err != nil {
-		return nil, err
-	}
-	return &res.Pick, nil
 }
 
 // equal holds the columns of a pick against a row.
