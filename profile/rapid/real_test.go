@@ -3,7 +3,10 @@ package rapid
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -102,6 +105,18 @@ func TestSameInputsSameBytes(t *testing.T) {
 		require.NotContains(t, a, filepath.Dir(dir))
 		require.Contains(t, a, llama+",4000,1000")
 	})
+}
+
+// Matching engines by arrays says what AIConfigurator's own loop says.
+func TestMatchAtOnce(t *testing.T) {
+	cmd := exec.Command(python(t), "testdata/match.py", ".")
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	require.NoError(t, err, "%s", stderr.String())
+	compared, err := strconv.Atoi(strings.TrimSpace(string(out)))
+	require.NoError(t, err)
+	require.Greater(t, compared, 10_000)
 }
 
 // What is said to be installed is what an answer names.

@@ -8,8 +8,10 @@ make of them is decided by its caller.
 
 import contextlib
 import copy
+import functools
 import hashlib
 import importlib
+import inspect
 import json
 import logging
 import math
@@ -43,6 +45,7 @@ def load_tool():
                 pandas.set_option("future.infer_string", False)
             database = load(f"{root}.sdk.perf_database")
             database.get_supported_databases = once(database.get_supported_databases)
+            match_at_once(load(f"{root}.sdk.sweep"), load("numpy"))
             tasks = load(f"{root}.sdk.task_v2")
             # No engine that splits the context over GPUs: the flags cannot say so.
             tasks._default_cp_list_for = lambda *_: [1]
@@ -82,6 +85,53 @@ def once(read):
     return copied
 
 
+def match_at_once(sweep, numpy):
+    """Has arrays say how many prefill and decode engines serve most per GPU.
+
+    AIConfigurator tries one pair of numbers after the other, a third of the time of a
+    sweep over experts. The products are those of its loop, and the first of the best wins.
+    """
+    name = "_find_best_disagg_under_constraint"
+    counts = ("prefill_num_worker_list", "decode_num_worker_list")
+    limits = ("num_gpu_set", "max_prefill_gpus", "max_decode_gpus")
+    find = getattr(sweep, name, None)
+    if find is None or not {*counts, *limits, "match_workers"} <= inspect.signature(find).parameters.keys():
+        return  # another version, as fast as it is
+    last = None, None
+
+    def matcher(loop, prefill, decode, sizes, most_prefill, most_decode):
+        @functools.cache
+        def pairs(prefill_gpus, decode_gpus):
+            d, p = (a.ravel() for a in numpy.meshgrid(decode, prefill, indexing="ij"))
+            gpus = prefill_gpus * p + decode_gpus * d
+            fits = numpy.isin(gpus, list(sizes)) if sizes else numpy.full(len(gpus), True)
+            if most_prefill is not None and most_decode is not None:
+                fits &= (prefill_gpus * p <= most_prefill) & (decode_gpus * d <= most_decode)
+            return p[fits], d[fits], gpus[fits]
+
+        @functools.cache
+        def match(**kw):
+            p_rate, d_rate = kw["prefill_throughput"], kw["decode_throughput"]
+            if kw.get("encoder_throughput") or not (math.isfinite(p_rate) and math.isfinite(d_rate)):
+                return loop(**kw)
+            p, d, gpus = pairs(kw["prefill_gpus"], kw["decode_gpus"])
+            if not len(gpus):
+                return -1, -1, -1
+            rate = numpy.minimum(p_rate * p * kw["prefill_deg"], d_rate * d * kw["decode_deg"]) / gpus
+            best = rate.argmax()
+            return (int(p[best]), int(d[best]), 0) if rate[best] > 0 else (-1, -1, -1)
+
+        return match
+
+    def found(**kw):
+        nonlocal last
+        if kw["match_workers"] is not last[0]:
+            last = kw["match_workers"], matcher(kw["match_workers"], *(kw[k] for k in counts + limits))
+        return find(**{**kw, "match_workers": last[1]})
+
+    setattr(sweep, name, found)
+
+
 ALL = 1_000_000  # rows: no limit
 
 
@@ -97,6 +147,7 @@ class Worker:
     def __init__(self, tool, say):
         self.tool = tool
         self.say = say
+        self.swept = None  # what the last autoscale task had to pick from
 
     def hello(self, _):
         return {"tool": self.tool.name, "version": self.tool.version, "python": sys.version.split()[0]}
@@ -225,12 +276,12 @@ class Worker:
         task, bound, osl = self.autoscale_task(params), params.get("requestLatency"), params["osl"]
         df = self.run_autoscale(task)
         if bound and len(df) and df.iloc[0]["request_latency"] > bound and osl > 1:
-            left = (bound - self.run_autoscale(task, top_n=ALL)["ttft"].min()) / (osl - 1)
-            every = self.run_autoscale(task, target_tpot=left, top_n=ALL)
+            left = (bound - self.pick_again(top_n=ALL)["ttft"].min()) / (osl - 1)
+            every = self.pick_again(target_tpot=left, top_n=ALL)
             within = every[every["request_latency"] <= bound]
             df = (within if len(within) else every).head(params["topN"])
         elif params["itlBinds"] and not bound and len(df) and df.iloc[0]["tpot"] > params["tpot"]:
-            df = self.run_autoscale(task, target_tpot=params["tpot"])
+            df = self.pick_again(target_tpot=params["tpot"])
         return {
             "chosen": "disagg" if len(df) else "none",
             "best": {"disagg": self.picks({"disagg": task}, "disagg", df, params)},
@@ -242,13 +293,22 @@ class Worker:
     def run_autoscale(self, task, **changes):
         """Runs an autoscale task, with other arguments for the picker of its candidates."""
         pick = self.tool.picking.pick_autoscale
-        self.tool.picking.pick_autoscale = lambda **kw: pick(**{**kw, **changes})
+
+        def keep(**kw):
+            self.swept = kw
+            return pick(**{**kw, **changes})
+
+        self.tool.picking.pick_autoscale = keep
         try:
             return task.run(autoscale=True)
         except RuntimeError as exc:
             raise Refusal("empty", str(exc)) from exc
         finally:
             self.tool.picking.pick_autoscale = pick
+
+    def pick_again(self, **changes):
+        """Picks from the candidates of the last autoscale task, with other arguments."""
+        return self.tool.picking.pick_autoscale(**{**self.swept, **changes})["best_config_df"]
 
     def autoscale_task(self, params):
         path, system, backend, version = params["path"], params["system"], params["backend"], self.version(params)
