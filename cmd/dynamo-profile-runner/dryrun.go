@@ -36,7 +36,7 @@ func dryRun(ctx context.Context, w io.Writer, jobs []job, o runOptions) error {
 			continue
 		}
 		in := j.req.Inputs()
-		p := planned{Request: j.req.Name, Path: j.req.File, Key: in.Key(), Strategy: in.Strategy}
+		p := planned{Request: j.req.Name, Path: j.req.File, Key: j.key, Strategy: in.Strategy}
 		if in.Strategy == profile.StrategyThorough {
 			plan, err := profiler.Plan(ctx, in, modelDir(j.req))
 			if err != nil {

@@ -15,7 +15,7 @@ import (
 func TestEstimateReadsOnce(t *testing.T) {
 	j, res := llama(t)
 	j.req.Spec.SearchStrategy = profile.StrategyThorough
-	res.Inputs = j.req.Inputs()
+	j, res.Inputs = j.with(j.req), j.req.Inputs()
 	dir := t.TempDir()
 	r := runner{opts: runOptions{store: "oci-layout:" + dir}, progress: newProgress(nil)}
 	store, err := cache.Open(r.opts.store, cache.Options{})
@@ -26,7 +26,7 @@ func TestEstimateReadsOnce(t *testing.T) {
 	jobs := r.estimates(t.Context(), []job{j})
 	require.Equal(t, j.req, jobs[0].req)
 	require.NoError(t, os.RemoveAll(dir))
-	found, _, err := r.lookup(t.Context(), store, jobs[0], res.Inputs.Key())
+	found, _, err := r.lookup(t.Context(), store, jobs[0])
 	require.NoError(t, err)
 	require.Equal(t, digest, found)
 }

@@ -8,9 +8,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/dynamo-cmp/dynamo-cmp/cache"
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
@@ -20,13 +22,23 @@ import (
 // job is one request to answer, with the directory whose lock pins the answer.
 type job struct {
 	req     *profile.Request
-	dir     string // absolute, of the DGDR and its dynamo.lock
-	rel     string // the same, below the repository root, as messages name it
-	root    string // of the repository
-	problem error  // why the request cannot be answered at all; req may be nil then
+	key     profile.Key // of req, which takes a while to find
+	dir     string      // absolute, of the DGDR and its dynamo.lock
+	rel     string      // the same, below the repository root, as messages name it
+	root    string      // of the repository
+	problem error       // why the request cannot be answered at all; req may be nil then
 	// asked is the key of the request where req is its estimate; else empty.
 	asked profile.Key
 	found *named // the result of the request, where it was looked up already
+	// lock is the lock of the directory, as it was when one of its jobs first asked: one
+	// of a thousand entries is not read for each of them.
+	lock func() (*cache.Lock, error)
+}
+
+// with is the job for another request.
+func (j job) with(req *profile.Request) job {
+	j.req, j.key = req, req.Inputs().Key()
+	return j
 }
 
 // findJobs reads the DGDRs of paths: files, directories and everything below
@@ -234,9 +246,12 @@ func loadDir(dir string) []job {
 	if err != nil {
 		return []job{{dir: abs, rel: rel, root: tree.Root(), problem: err}}
 	}
+	all := job{dir: abs, rel: rel, root: tree.Root(), lock: sync.OnceValues(func() (*cache.Lock, error) {
+		return readLock(abs, path.Join(rel, cache.LockFile))
+	})}
 	var jobs []job
 	for _, req := range src.Requests {
-		jobs = append(jobs, job{req: req, dir: abs, rel: rel, root: tree.Root()})
+		jobs = append(jobs, all.with(req))
 	}
 	return jobs
 }

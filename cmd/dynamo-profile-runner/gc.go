@@ -189,7 +189,7 @@ func keepAnswers(ctx context.Context, repo string, store *cache.Store, keep map[
 			progress.warn(requestOf(j), fmt.Sprintf("what is stored for requests here is not known to be in use: %s", j.problem))
 			continue
 		}
-		d, err := store.Find(ctx, j.req.Inputs().Key())
+		d, err := store.Find(ctx, j.key)
 		switch {
 		case err == nil:
 			keep[d] = true

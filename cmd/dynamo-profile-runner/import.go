@@ -98,7 +98,7 @@ func importResult(ctx context.Context, path string, o importOptions, progress *s
 		return nil, j.problem
 	}
 	where := fmt.Sprintf("%s:%d: request %q", j.req.File, j.req.Line, j.req.Name)
-	if d, err := locked(j, j.req.Inputs().Key()); err != nil {
+	if d, err := locked(j); err != nil {
 		return nil, err
 	} else if d != "" && !o.run.force {
 		return nil, fmt.Errorf("%s: %s has a result for it, %s; to replace it: --force", where, cache.LockFile, d)

@@ -130,7 +130,7 @@ func (o jobOptions) base(j job, forRun []string) *batchv1.Job {
 	return &batchv1.Job{
 		TypeMeta: metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: o.namespace, Labels: labels, Annotations: map[string]string{
-			"dynamo-cmp.github.io/request": j.req.Name, "dynamo-cmp.github.io/key": string(j.req.Inputs().Key())}},
+			"dynamo-cmp.github.io/request": j.req.Name, "dynamo-cmp.github.io/key": string(j.key)}},
 		Spec: batchv1.JobSpec{
 			BackoffLimit: new(int32(0)),
 			Template: corev1.PodTemplateSpec{
@@ -169,7 +169,7 @@ func fromLabel(name, label string) corev1.EnvVar {
 // jobName is profile-<request>, as Dynamo's operator has it, with a hash: a Job cannot
 // be changed, so another content is another Job.
 func jobName(j job, made *batchv1.Job) (string, error) {
-	content, err := json.Marshal([]any{j.req.Inputs().Key(), made.Spec})
+	content, err := json.Marshal([]any{j.key, made.Spec})
 	if err != nil {
 		return "", fmt.Errorf("encoding the Job of request %q: %w", j.req.Name, err)
 	}

@@ -63,7 +63,7 @@ func printKeys(w io.Writer, output string, jobs []job) error {
 	keys := make([]keyed, len(jobs))
 	for i, j := range jobs {
 		in := j.req.Inputs()
-		keys[i] = keyed{Request: j.req.Name, File: j.req.File, Key: in.Key(), Inputs: in}
+		keys[i] = keyed{Request: j.req.Name, File: j.req.File, Key: j.key, Inputs: in}
 	}
 	if output == "json" {
 		return printJSON(w, keys)

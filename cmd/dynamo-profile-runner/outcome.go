@@ -37,7 +37,7 @@ type outcome struct {
 func (o outcome) entry() cache.LockEntry {
 	return cache.LockEntry{
 		Name:       o.job.req.Name,
-		Key:        cmp.Or(o.job.asked, o.job.req.Inputs().Key()),
+		Key:        cmp.Or(o.job.asked, o.job.key),
 		Estimate:   o.job.asked != "",
 		Result:     o.digest,
 		Confidence: o.result.Confidence,
@@ -68,7 +68,7 @@ type row struct {
 func newRow(o outcome) row {
 	r := row{Path: o.job.rel, Status: o.status, Refreshed: o.refreshed}
 	if req := o.job.req; req != nil {
-		r.Request, r.Path, r.Key = req.Name, req.File, req.Inputs().Key()
+		r.Request, r.Path, r.Key = req.Name, req.File, o.job.key
 		for _, w := range req.Warnings {
 			r.Warnings = append(r.Warnings, w.String())
 		}

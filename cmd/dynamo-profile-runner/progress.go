@@ -121,7 +121,7 @@ func requestOf(j job) telemetry.Request {
 	if j.req == nil {
 		return telemetry.Request{File: j.rel}
 	}
-	return telemetry.Request{Name: j.req.Name, File: j.req.File, Key: string(j.req.Inputs().Key()), Strategy: string(j.req.Spec.SearchStrategy)}
+	return telemetry.Request{Name: j.req.Name, File: j.req.File, Key: string(j.key), Strategy: string(j.req.Spec.SearchStrategy)}
 }
 
 // start tells that a request is being answered, with the GPU hours that it may take.

@@ -62,7 +62,7 @@ func (o *reportOptions) lockedBy(ctx context.Context, j job) (*named, error) {
 		return nil, err
 	}
 	e, ok := lock.Entry(j.req.Name)
-	key := j.req.Inputs().Key()
+	key := j.key
 	if e.Estimate {
 		key = j.req.Estimated().Inputs().Key()
 	}

@@ -132,7 +132,6 @@ func run(ctx context.Context, jobs []job, o runOptions, progress *progress) []ou
 	if o.estimate {
 		jobs = r.estimates(ctx, jobs)
 	}
-	r.locks = readLocks(jobs)
 	outcomes := make([]outcome, len(jobs))
 	progress.total(len(jobs))
 	var group errgroup.Group

@@ -50,7 +50,7 @@ func (s shard) has(j job) bool {
 	if j.req == nil {
 		return s.index == 0
 	}
-	return s.of(j.req.Inputs().Key())
+	return s.of(j.key)
 }
 
 func (s shard) of(key profile.Key) bool {

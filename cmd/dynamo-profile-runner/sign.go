@@ -127,8 +127,7 @@ func (r *runner) lockedTarget(ctx context.Context, j job) (*cache.Store, cache.D
 	fail := func(err error) (*cache.Store, cache.Digest, error) {
 		return nil, "", fmt.Errorf("%s:%d: request %q: %w", j.req.File, j.req.Line, j.req.Name, err)
 	}
-	key := j.req.Inputs().Key()
-	d, err := locked(j, key)
+	d, err := locked(j)
 	if err != nil {
 		return fail(err)
 	}
@@ -143,7 +142,7 @@ func (r *runner) lockedTarget(ctx context.Context, j job) (*cache.Store, cache.D
 	if err != nil {
 		return fail(err)
 	}
-	if res.Inputs.Key() != key {
+	if res.Inputs.Key() != j.key {
 		return fail(fmt.Errorf("result %s is for other inputs than its lock entry says; to lock the right one: dynamo-profile-runner run %s", d, j.rel))
 	}
 	return store, d, nil

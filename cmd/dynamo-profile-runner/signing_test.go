@@ -56,7 +56,7 @@ func llama(t *testing.T) (job, *profile.Result) {
 	require.NoError(t, err)
 	store, err := cache.Open("oci-layout:../../examples/gitops-repo/.dynamo-cmp/store", cache.Options{})
 	require.NoError(t, err)
-	d, err := locked(jobs[0], jobs[0].req.Inputs().Key())
+	d, err := locked(jobs[0])
 	require.NoError(t, err)
 	res, err := store.Get(t.Context(), d)
 	require.NoError(t, err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path"
 
 	"github.com/dynamo-cmp/dynamo-cmp/cache"
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
@@ -25,13 +24,13 @@ func (r *runner) ref(j job) string {
 	return cache.Embedded(j.root, j.rel)
 }
 
-// stored is the result that the lock names for the key, else the one that the
+// stored is the result that the lock names for the job's key, else the one that the
 // store has for it, else an error that is cache.ErrNotFound.
-func stored(ctx context.Context, store *cache.Store, j job, key profile.Key) (cache.Digest, *profile.Result, error) {
+func stored(ctx context.Context, store *cache.Store, j job) (cache.Digest, *profile.Result, error) {
 	if j.found != nil {
 		return j.found.digest, j.found.result, nil
 	}
-	digest, err := locked(j, key)
+	digest, err := locked(j)
 	if err != nil {
 		return "", nil, err
 	}
@@ -41,32 +40,34 @@ func stored(ctx context.Context, store *cache.Store, j job, key profile.Key) (ca
 			return digest, res, err
 		}
 	}
-	digest, err = store.Find(ctx, key)
+	digest, err = store.Find(ctx, j.key)
 	if err != nil {
 		return "", nil, err
 	}
 	res, err := store.Get(ctx, digest)
-	if err == nil && res.Inputs.Key() != key {
-		return "", nil, fmt.Errorf("%s: the tag of key %s names result %s, which is for key %s: %w", store, key, digest, res.Inputs.Key(), cache.ErrTampered)
+	if err == nil && res.Inputs.Key() != j.key {
+		return "", nil, fmt.Errorf("%s: the tag of key %s names result %s, which is for key %s: %w", store, j.key, digest, res.Inputs.Key(), cache.ErrTampered)
 	}
 	return digest, res, err
 }
 
-// locked is the digest that the lock has for the key, or empty. An estimate is none.
-func locked(j job, key profile.Key) (cache.Digest, error) {
-	lock, err := j.lock()
-	if err != nil {
+// locked is the digest that the lock has for the job's key, or empty. An estimate is none.
+func locked(j job) (cache.Digest, error) {
+	entry, err := j.entry()
+	if err != nil || entry.Key != j.key || entry.Estimate {
 		return "", err
 	}
-	if entry, ok := lock.Entry(j.req.Name); ok && entry.Key == key && !entry.Estimate {
-		return entry.Result, nil
-	}
-	return "", nil
+	return entry.Result, nil
 }
 
-// lock is the lock of the job's directory.
-func (j job) lock() (*cache.Lock, error) {
-	return readLock(j.dir, path.Join(j.rel, cache.LockFile))
+// entry is what the lock says of the request; it is empty where that is nothing.
+func (j job) entry() (cache.LockEntry, error) {
+	lock, err := j.lock()
+	if err != nil {
+		return cache.LockEntry{}, err
+	}
+	entry, _ := lock.Entry(j.req.Name)
+	return entry, nil
 }
 
 // readLock reads the lock of a directory, which messages call shown; one that is not

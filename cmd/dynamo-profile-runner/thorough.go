@@ -136,7 +136,7 @@ func (r *runner) measureOrSimulate(ctx context.Context, j job, store *cache.Stor
 	}
 	var replaces cache.Digest
 	if r.opts.force || r.opts.renew {
-		digest, _, err := stored(ctx, store, j, in.Key())
+		digest, _, err := stored(ctx, store, j)
 		if err != nil && !errors.Is(err, cache.ErrNotFound) {
 			return nil, nil, err
 		}
@@ -153,14 +153,14 @@ func (r *runner) estimates(ctx context.Context, jobs []job) []job {
 		if j.req == nil || j.req.Spec.SearchStrategy != profile.StrategyThorough {
 			continue
 		}
-		key := j.req.Inputs().Key()
 		if store, err := r.open(j); err == nil {
-			if digest, res, err := stored(ctx, store, j, key); err == nil {
+			if digest, res, err := stored(ctx, store, j); err == nil {
 				jobs[i].found = &named{store: store, digest: digest, result: res}
 				continue // measured
 			}
 		}
-		jobs[i].req, jobs[i].asked = j.req.Estimated(), key
+		jobs[i] = j.with(j.req.Estimated())
+		jobs[i].asked = j.key
 	}
 	return jobs
 }
