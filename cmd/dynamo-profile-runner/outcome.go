@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -125,7 +127,8 @@ func printOutcomes(stdout io.Writer, progress *progress, format string, outcomes
 }
 
 func writeTable(w io.Writer, rows []row) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	whole := bufio.NewWriter(w) // a tabwriter writes each cell by itself
+	tw := tabwriter.NewWriter(whole, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "REQUEST\tRESULT\tMODE\tBACKEND\tGPUS\tTTFT ms\tITL ms\tTOKENS/S/GPU\tCONFIDENCE")
 	for _, r := range rows {
 		name := r.Request
@@ -135,7 +138,7 @@ func writeTable(w io.Writer, rows []row) error {
 		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", name, r.Status, orDash(string(r.Mode)), orDash(string(r.Backend)),
 			number(float64(r.GPUs), 0), number(r.TTFTMillis, 0), number(r.ITLMillis, 1), number(r.TokensPerSecondByGPU, 0), orDash(string(r.Confidence)))
 	}
-	return tw.Flush()
+	return errors.Join(tw.Flush(), whole.Flush())
 }
 
 func number(v float64, decimals int) string {
