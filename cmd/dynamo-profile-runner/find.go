@@ -27,6 +27,8 @@ type job struct {
 	rel     string      // the same, below the repository root, as messages name it
 	root    string      // of the repository
 	problem error       // why the request cannot be answered at all; req may be nil then
+
+	embedded string // the store that the repository carries for the directory
 	// asked is the key of the request where req is its estimate; else empty.
 	asked profile.Key
 	found *named // the result of the request, where it was looked up already
@@ -228,7 +230,7 @@ func workingDirectory() (job, error) {
 		return job{}, err
 	}
 	defer tree.Close()
-	return job{dir: filepath.Join(tree.Root(), filepath.FromSlash(rel)), rel: rel, root: tree.Root()}, nil
+	return job{dir: filepath.Join(tree.Root(), filepath.FromSlash(rel)), rel: rel, root: tree.Root(), embedded: cache.Embedded(tree.Root(), rel)}, nil
 }
 
 // loadDir reads one directory as dynamo-cmp does.
@@ -246,7 +248,7 @@ func loadDir(dir string) []job {
 	if err != nil {
 		return []job{{dir: abs, rel: rel, root: tree.Root(), problem: err}}
 	}
-	all := job{dir: abs, rel: rel, root: tree.Root(), lock: sync.OnceValues(func() (*cache.Lock, error) {
+	all := job{dir: abs, rel: rel, root: tree.Root(), embedded: cache.Embedded(tree.Root(), rel), lock: sync.OnceValues(func() (*cache.Lock, error) {
 		return readLock(abs, path.Join(rel, cache.LockFile))
 	})}
 	var jobs []job

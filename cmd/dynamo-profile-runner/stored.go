@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,10 +19,7 @@ func (r *runner) open(j job) (*cache.Store, error) {
 
 // ref is the operator's store, else the one that the repository carries.
 func (r *runner) ref(j job) string {
-	if r.opts.store != "" {
-		return r.opts.store
-	}
-	return cache.Embedded(j.root, j.rel)
+	return cmp.Or(r.opts.store, j.embedded)
 }
 
 // stored is the result that the lock names for the job's key, else the one that the
