@@ -57,7 +57,7 @@ The same locks and results give the same bytes. stdout gets what is in the file.
 				return err
 			}
 			progress.done()
-			return reportBundle(profile.Printable(cmd.OutOrStdout()), output, file, b)
+			return reportBundle(cmd.OutOrStdout(), output, file, b)
 		},
 	}
 	flags := cmd.Flags()
@@ -109,7 +109,7 @@ stdout gets what was stored, and the images that the site needs in its registry.
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
 			progress.done()
-			return reportBundle(profile.Printable(cmd.OutOrStdout()), output, to.String(), b)
+			return reportBundle(cmd.OutOrStdout(), output, to.String(), b)
 		},
 	}
 	flags := cmd.Flags()

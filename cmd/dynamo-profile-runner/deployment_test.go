@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -92,7 +93,7 @@ func requireCommand(t *testing.T, job batchv1.JobSpec, settings map[string]strin
 	t.Helper()
 	pod := job.Template.Spec
 	require.Len(t, pod.Containers, 1)
-	root := newRootCommand()
+	root := newRootCommand(io.Discard)
 	cmd, rest, err := root.Find(pod.Containers[0].Args)
 	require.NoError(t, err)
 	require.Equal(t, "run", cmd.Name())

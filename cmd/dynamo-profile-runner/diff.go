@@ -50,7 +50,7 @@ pick and expect, and what made them. It exits with 0 whether they differ or not.
 				return err
 			}
 			progress.done()
-			return printDifferences(profile.Printable(cmd.OutOrStdout()), output, a, b)
+			return printDifferences(cmd.OutOrStdout(), output, a, b)
 		},
 	}
 	r.flags(cmd.Flags())

@@ -146,7 +146,7 @@ func TestRenovateFindsVersions(t *testing.T) {
 		require.Equal(t, 1, found, c.file)
 	}
 	command := strings.Fields(config.PackageRules[0].PostUpgradeTasks.Commands[0])
-	cmd, rest, err := newRootCommand().Find(command[1:])
+	cmd, rest, err := newRootCommand(io.Discard).Find(command[1:])
 	require.NoError(t, err)
 	require.NoError(t, cmd.ParseFlags(rest))
 	require.Equal(t, "run", cmd.Name())

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dynamo-cmp/dynamo-cmp/cache"
-	"github.com/dynamo-cmp/dynamo-cmp/profile"
 	"github.com/dynamo-cmp/dynamo-cmp/render"
 )
 
@@ -93,7 +92,7 @@ in the sum.`,
 			if err != nil {
 				return err
 			}
-			return reportSweep(profile.Printable(cmd.OutOrStdout()), o, store, swept)
+			return reportSweep(cmd.OutOrStdout(), o, store, swept)
 		},
 	}
 	flags := cmd.Flags()

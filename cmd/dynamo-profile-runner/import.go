@@ -67,7 +67,7 @@ key: only the lock names it. The model's config.json is read as run reads it.`,
 			if err != nil {
 				return err
 			}
-			return printOutcomes(profile.Printable(cmd.OutOrStdout()), progress.progress, o.run.output, []outcome{*done})
+			return printOutcomes(cmd.OutOrStdout(), progress.progress, o.run.output, []outcome{*done})
 		},
 	}
 	flags := cmd.Flags()

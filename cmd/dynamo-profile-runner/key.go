@@ -44,7 +44,7 @@ share a result. It profiles nothing and reads no store.`,
 			if err := errors.Join(errs...); err != nil {
 				return err
 			}
-			return printKeys(profile.Printable(cmd.OutOrStdout()), output, jobs)
+			return printKeys(cmd.OutOrStdout(), output, jobs)
 		},
 	}
 	cmd.Flags().StringVar(&output, "output", "text", "text or json")

@@ -47,7 +47,7 @@ of the same key, which locks adopt. PUSHED is the day of the last push.`,
 			if rows == nil && err != nil {
 				return noStore(err)
 			}
-			return errors.Join(printList(profile.Printable(cmd.OutOrStdout()), output, rows), err)
+			return errors.Join(printList(cmd.OutOrStdout(), output, rows), err)
 		},
 	}
 	flags := cmd.Flags()

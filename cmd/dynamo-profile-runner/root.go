@@ -32,9 +32,8 @@ func (e *usageError) Unwrap() error { return e.err }
 // execute runs the command line and returns the exit status; it prints the error
 // that a command returns, once.
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := newRootCommand()
+	root := newRootCommand(stdout)
 	root.SetArgs(args)
-	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -54,7 +53,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitFailed
 }
 
-func newRootCommand() *cobra.Command {
+func newRootCommand(stdout io.Writer) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "dynamo-profile-runner",
 		Short: "Profile DynamoGraphDeploymentRequests and pin the results in Git",
@@ -84,8 +83,13 @@ one request has none), 2 bad input, 3 at least one result is stale (stale only).
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; to see the flags: %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(newRunCommand(), newJobCommand(), newStaleCommand(), newKeyCommand(), newSignCommand(), newHardwareCommand(), newImportCommand(),
-		newLsCommand(), newShowCommand(), newReportCommand(), newDiffCommand(), newGCCommand(), newBundleCommand(), newLoadCommand())
+	root.SetOut(profile.Printable(stdout))
+	root.AddCommand(newRunCommand(), newStaleCommand(), newKeyCommand(), newSignCommand(), newImportCommand(),
+		newLsCommand(), newShowCommand(), newDiffCommand(), newGCCommand(), newBundleCommand(), newLoadCommand())
+	for _, file := range []*cobra.Command{newJobCommand(), newHardwareCommand(), newReportCommand()} {
+		file.SetOut(stdout) // what they write is a file's content, byte for byte
+		root.AddCommand(file)
+	}
 	return root
 }
 

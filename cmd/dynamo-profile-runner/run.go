@@ -104,12 +104,12 @@ func answerAll(cmd *cobra.Command, args []string, o runOptions, progress *progre
 		return err
 	}
 	if o.dryRun {
-		return errors.Join(findErr, dryRun(ctx, profile.Printable(cmd.OutOrStdout()), jobs, o))
+		return errors.Join(findErr, dryRun(ctx, cmd.OutOrStdout(), jobs, o))
 	}
 	outcomes := run(ctx, jobs, o, progress)
 	pushErr := repository.publish(ctx, progress, outcomes)
 	refreshErr := applications.refresh(ctx, outcomes)
-	if err := printOutcomes(profile.Printable(cmd.OutOrStdout()), progress, o.output, outcomes); err != nil {
+	if err := printOutcomes(cmd.OutOrStdout(), progress, o.output, outcomes); err != nil {
 		return err
 	}
 	return errors.Join(findErr, failed(outcomes), pushErr, refreshErr)

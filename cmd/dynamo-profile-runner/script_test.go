@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,4 +100,22 @@ func age(ts *testscript.TestScript, _ bool, args []string) {
 		e.Profiler = res.Provenance.Tool + " " + args[1]
 		ts.Check(cache.UpdateLock(context.Background(), dir, []cache.LockEntry{e}))
 	}
+}
+
+// What a terminal obeys is spelled out on stdout, but for the commands that write a file
+// there.
+func TestOnlyFilesAreRaw(t *testing.T) {
+	var stdout strings.Builder
+	var raw []string
+	for _, cmd := range newRootCommand(&stdout).Commands() {
+		stdout.Reset()
+		_, err := cmd.OutOrStdout().Write([]byte("\x1b"))
+		require.NoError(t, err)
+		if stdout.String() == "\x1b" {
+			raw = append(raw, cmd.Name())
+			continue
+		}
+		require.Equal(t, `\x1b`, stdout.String(), cmd.Name())
+	}
+	require.Equal(t, []string{"hardware", "job", "report"}, raw)
 }

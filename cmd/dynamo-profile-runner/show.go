@@ -49,9 +49,9 @@ more digits of it, or by a request that is locked in --dir or below.`,
 			}
 			progress.done()
 			if output == "json" {
-				return printJSON(profile.Printable(cmd.OutOrStdout()), shown)
+				return printJSON(cmd.OutOrStdout(), shown)
 			}
-			return shown.print(profile.Printable(cmd.OutOrStdout()))
+			return shown.print(cmd.OutOrStdout())
 		},
 	}
 	r.flags(cmd.Flags())

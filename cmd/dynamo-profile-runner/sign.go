@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/dynamo-cmp/dynamo-cmp/cache"
-	"github.com/dynamo-cmp/dynamo-cmp/profile"
 )
 
 func newSignCommand() *cobra.Command {
@@ -54,7 +53,7 @@ A signature is attached to the result, as cosign sign does, for dynamo-cmp with
 					errs = append(errs, err)
 					continue
 				}
-				fmt.Fprintln(profile.Printable(cmd.OutOrStdout()), said)
+				fmt.Fprintln(cmd.OutOrStdout(), said)
 			}
 			return errors.Join(errs...)
 		},

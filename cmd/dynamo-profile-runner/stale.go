@@ -67,7 +67,7 @@ is stale, 1 a request or a result cannot be read, 2 bad input, 3 at least one is
 			}
 			jobs, findErr := findJobs(cmd.Context(), args)
 			rows := o.examine(cmd.Context(), jobs)
-			if err := printStates(profile.Printable(cmd.OutOrStdout()), progressOf(cmd), rows, o.output); err != nil {
+			if err := printStates(cmd.OutOrStdout(), progressOf(cmd), rows, o.output); err != nil {
 				return err
 			}
 			return errors.Join(findErr, verdictOf(rows))
