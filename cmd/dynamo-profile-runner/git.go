@@ -52,6 +52,11 @@ func (g gitRepo) feed(ctx context.Context, input string, args ...string) (string
 	return "", &gitError{command: args[0], output: g.secrets.Redact(lastOf(stderr.String(), stdout.String())), err: err}
 }
 
+// origin is the URL of the remote of that name.
+func (g gitRepo) origin(ctx context.Context) (string, error) {
+	return g.run(ctx, "config", "--get", "remote.origin.url")
+}
+
 // yes reports whether git answers a question with yes, which is exit status 0, and not
 // with no, which is 1.
 func (g gitRepo) yes(ctx context.Context, args ...string) (bool, error) {

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/exec"
 	"path"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -148,11 +146,11 @@ func (r *refresher) where() string {
 func (r *refresher) checkout(ctx context.Context, root string, apps []unstructured.Unstructured) (*checkout, error) {
 	c := &checkout{url: r.repoURL}
 	if c.url == "" {
-		out, err := exec.CommandContext(ctx, "git", "-C", root, "config", "--get", "remote.origin.url").Output()
+		url, err := openGit(root, "").origin(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("%s has no git remote origin by which to find its Applications; to name it: --repo-url", root)
 		}
-		c.url = strings.TrimSpace(string(out))
+		c.url = url
 	}
 	return c, c.find(root, apps)
 }

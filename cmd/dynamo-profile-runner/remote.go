@@ -123,7 +123,7 @@ func (r *remote) checkout(ctx context.Context, paths []string) error {
 		root = tree.Root()
 	}
 	r.git = openGit(root, "")
-	url, err := r.git.run(ctx, "config", "--get", "remote.origin.url")
+	url, err := r.git.origin(ctx)
 	if err != nil {
 		return &usageError{fmt.Errorf("--push-branch: %s has no git remote origin to push to; to add it: git remote add origin URL", root)}
 	}
