@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -181,10 +180,7 @@ func (o staleOptions) impact(ctx context.Context, p profiler, j job, old *profil
 
 func printStates(stdout io.Writer, progress *progress, states []state, output string) error {
 	if output == "json" {
-		enc := json.NewEncoder(stdout)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		return enc.Encode(states)
+		return printJSON(stdout, states)
 	}
 	tw := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(tw, "REQUEST\tSTATE\tCONFIDENCE\tWHY")
