@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/dynamo-cmp/dynamo-cmp/cache"
-	"github.com/dynamo-cmp/dynamo-cmp/profile"
 	"github.com/dynamo-cmp/dynamo-cmp/telemetry"
 )
 
@@ -85,11 +84,16 @@ func (r *remote) attempt(ctx context.Context, start startPoint, outcomes []outco
 	err = r.worktree(ctx, start.commit, func(tree gitRepo) error {
 		var files []string
 		var errs []error
+		there := map[string][]job{} // of each directory, before anything is written
 		for _, o := range outcomes {
 			if !hasResult(o) {
 				continue
 			}
-			c, err := r.write(ctx, tree.dir, o)
+			dir := o.job.rel
+			if _, ok := there[dir]; !ok {
+				there[dir] = loadDir(filepath.Join(tree.dir, filepath.FromSlash(dir)))
+			}
+			c, err := r.write(ctx, tree.dir, there[dir], o)
 			if d := (*differs)(nil); errors.As(err, &d) {
 				errs = append(errs, err)
 				continue
@@ -126,27 +130,23 @@ func (d *differs) Error() string { return d.err.Error() }
 
 // write puts an outcome into a worktree: its lock entry and, where the repository is
 // the store, the result. The change is empty where the lock says the same already.
-func (r *remote) write(ctx context.Context, root string, o outcome) (change, error) {
-	dir := filepath.Join(root, filepath.FromSlash(o.job.rel))
+// there are the jobs of its directory in the worktree.
+func (r *remote) write(ctx context.Context, root string, there []job, o outcome) (change, error) {
 	req, entry := o.job.req, o.entry()
-	if there := requestNamed(dir, req.Name); there == nil || there.Inputs().Key() != entry.Key {
+	i := slices.IndexFunc(there, func(j job) bool { return j.problem == nil && j.req.Name == req.Name })
+	if i < 0 || there[i].key != entry.Key {
 		return change{}, &differs{fmt.Errorf("%s: request %q is another one on %s, and the branch gets no lock for it; to lock it: commit and push the request first", req.File, req.Name, r.branch)}
 	}
-	lock := path.Join(o.job.rel, cache.LockFile)
-	before, err := readLock(filepath.Join(root, filepath.FromSlash(path.Dir(lock))), lock)
-	if err != nil {
+	old, err := there[i].entry()
+	if err != nil || old == entry {
 		return change{}, err
 	}
-	old, had := before.Entry(req.Name)
-	if had && old == entry {
-		return change{}, nil
-	}
-	c := change{name: req.Name, after: o.result, files: []string{lock}}
+	c := change{name: req.Name, after: o.result, files: []string{path.Join(o.job.rel, cache.LockFile)}}
 	store, err := cache.Open(r.ref(root, o.job.rel), cache.Options{})
 	if err != nil {
 		return change{}, err
 	}
-	if had {
+	if old.Name != "" {
 		c.before, _ = store.Get(ctx, old.Result) // one that is gone is not compared
 	}
 	if r.store == "" {
@@ -159,7 +159,7 @@ func (r *remote) write(ctx context.Context, root string, o outcome) (change, err
 		}
 		c.files = append(c.files, filepath.ToSlash(kept))
 	}
-	return c, cache.UpdateLock(ctx, dir, []cache.LockEntry{entry})
+	return c, cache.UpdateLock(ctx, there[i].dir, []cache.LockEntry{entry})
 }
 
 // carry copies the result, and what is attached to it, from the store of the run to
@@ -178,14 +178,4 @@ func (r *remote) ref(root, dir string) string {
 		return r.store
 	}
 	return cache.Embedded(root, dir)
-}
-
-// requestNamed is the request of a directory, or nil.
-func requestNamed(dir, name string) *profile.Request {
-	for _, j := range loadDir(dir) {
-		if j.req != nil && j.problem == nil && j.req.Name == name {
-			return j.req
-		}
-	}
-	return nil
 }
