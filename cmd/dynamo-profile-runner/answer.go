@@ -46,7 +46,6 @@ func (r *runner) answer(ctx context.Context, j job, profile func() (outcome, err
 // update reads the lock again, which may have a thousand entries.
 func (r *runner) pin(ctx context.Context, o outcome) error {
 	before, err := o.job.entry()
-	before.Select = 0 // is not of the run's making
 	if o.status == statusHit && err == nil && before == o.entry() {
 		return nil
 	}

@@ -58,13 +58,15 @@ func locked(j job) (cache.Digest, error) {
 	return entry.Result, nil
 }
 
-// entry is what the lock says of the request; it is empty where that is nothing.
+// entry is what the lock says of the request, but for a select, which no run sets; it is
+// empty where that is nothing.
 func (j job) entry() (cache.LockEntry, error) {
 	lock, err := j.lock()
 	if err != nil {
 		return cache.LockEntry{}, err
 	}
 	entry, _ := lock.Entry(j.req.Name)
+	entry.Select = 0
 	return entry, nil
 }
 
