@@ -22,13 +22,12 @@ import (
 // job is one request to answer, with the directory whose lock pins the answer.
 type job struct {
 	req     *profile.Request
-	key     profile.Key // of req, which takes a while to find
+	key     profile.Key // of req; computing it takes a while
 	dir     string      // absolute, of the DGDR and its dynamo.lock
 	rel     string      // the same, below the repository root, as messages name it
 	root    string      // of the repository
+	carried string      // the store that the repository carries for the directory
 	problem error       // why the request cannot be answered at all; req may be nil then
-
-	embedded string // the store that the repository carries for the directory
 	// asked is the key of the request where req is its estimate; else empty.
 	asked profile.Key
 	found *named // the result of the request, where it was looked up already
@@ -37,7 +36,7 @@ type job struct {
 	lock func() (*cache.Lock, error)
 }
 
-// with is the job for another request.
+// with is the job with that request.
 func (j job) with(req *profile.Request) job {
 	j.req, j.key = req, req.Inputs().Key()
 	return j
@@ -230,7 +229,7 @@ func workingDirectory() (job, error) {
 		return job{}, err
 	}
 	defer tree.Close()
-	return job{dir: filepath.Join(tree.Root(), filepath.FromSlash(rel)), rel: rel, root: tree.Root(), embedded: cache.Embedded(tree.Root(), rel)}, nil
+	return job{dir: filepath.Join(tree.Root(), filepath.FromSlash(rel)), rel: rel, root: tree.Root(), carried: cache.Embedded(tree.Root(), rel)}, nil
 }
 
 // loadDir reads one directory as dynamo-cmp does.
@@ -248,12 +247,13 @@ func loadDir(dir string) []job {
 	if err != nil {
 		return []job{{dir: abs, rel: rel, root: tree.Root(), problem: err}}
 	}
-	all := job{dir: abs, rel: rel, root: tree.Root(), embedded: cache.Embedded(tree.Root(), rel), lock: sync.OnceValues(func() (*cache.Lock, error) {
+	each := job{dir: abs, rel: rel, root: tree.Root(), carried: cache.Embedded(tree.Root(), rel)}
+	each.lock = sync.OnceValues(func() (*cache.Lock, error) {
 		return readLock(abs, path.Join(rel, cache.LockFile))
-	})}
+	})
 	var jobs []job
 	for _, req := range src.Requests {
-		jobs = append(jobs, all.with(req))
+		jobs = append(jobs, each.with(req))
 	}
 	return jobs
 }

@@ -19,7 +19,7 @@ func (r *runner) open(j job) (*cache.Store, error) {
 
 // ref is the operator's store, else the one that the repository carries.
 func (r *runner) ref(j job) string {
-	return cmp.Or(r.opts.store, j.embedded)
+	return cmp.Or(r.opts.store, j.carried)
 }
 
 // stored is the result that the lock names for the job's key, else the one that the
