@@ -10,8 +10,8 @@ import (
 )
 
 // Printable writes to w what a terminal or a log shows and does not obey: a control
-// character, such as the escape of a sequence in a file's name, is written as Go spells
-// it, \x1b. Lines and tabs stay.
+// character, such as the escape of a sequence in a file's name, is written as Go and JSON
+// spell it, \u001b. Lines and tabs stay.
 func Printable(w io.Writer) io.Writer {
 	return printable{w}
 }
@@ -41,7 +41,7 @@ func spelled(text string) string {
 		if r == '\n' || r == '\t' || !unicode.IsControl(r) {
 			b.WriteString(text[:size])
 		} else {
-			fmt.Fprintf(&b, `\x%02x`, r)
+			fmt.Fprintf(&b, `\u%04x`, r)
 		}
 		text = text[size:]
 	}

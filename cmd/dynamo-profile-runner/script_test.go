@@ -115,7 +115,7 @@ func TestOnlyFilesAreRaw(t *testing.T) {
 			raw = append(raw, cmd.Name())
 			continue
 		}
-		require.Equal(t, `\x1b`, stdout.String(), cmd.Name())
+		require.Equal(t, `\u001b`, stdout.String(), cmd.Name())
 	}
 	require.Equal(t, []string{"hardware", "job", "report"}, raw)
 }
