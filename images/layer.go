@@ -25,13 +25,16 @@ import (
 // epoch is the time of everything in an image.
 var epoch = time.Unix(0, 0)
 
-// compile builds one of our commands for a platform such as linux/amd64.
+// compile builds one of our commands for a platform such as linux/amd64. What would
+// make other machine code of the same sources is set here, whatever the environment
+// or the file of go env -w says.
 func compile(ctx context.Context, command, platform, into string) (string, error) {
 	goos, goarch := platformOf(platform)
 	binary := filepath.Join(into, command+"-"+goarch)
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", binary,
+	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w -buildid=", "-o", binary,
 		"github.com/dynamo-cmp/dynamo-cmp/cmd/"+command)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+goos, "GOARCH="+goarch)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+goos, "GOARCH="+goarch, "GOAMD64=v1", "GOARM64=v8.0",
+		"GOFLAGS=-trimpath -buildvcs=false", "GOWORK=off", "GOEXPERIMENT=", "GOFIPS140=off")
 	cmd.Stderr = os.Stderr
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("building for %s: %w", platform, err)
