@@ -148,7 +148,33 @@ func (r runner) install(ctx context.Context, e environment) error {
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("installing %s for Python %s: %w", e.name, r.python, err)
 	}
-	return nil
+	return dropScripts(e.packages)
+}
+
+// dropScripts takes out the commands of packages, and their lines in each RECORD (PyPA:
+// recording installed packages): they name the Python that installed them, which the
+// image has not.
+func dropScripts(packages string) error {
+	if err := os.RemoveAll(filepath.Join(packages, "bin")); err != nil {
+		return err
+	}
+	records, err := filepath.Glob(filepath.Join(packages, "*.dist-info/RECORD"))
+	for _, file := range records {
+		var data []byte
+		if data, err = os.ReadFile(file); err != nil {
+			return err
+		}
+		var kept strings.Builder
+		for line := range strings.Lines(string(data)) {
+			if !strings.HasPrefix(line, "../../bin/") {
+				kept.WriteString(line)
+			}
+		}
+		if err = os.WriteFile(file, []byte(kept.String()), 0o644); err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 func (r runner) pull(ctx context.Context) (v1.Image, error) {
