@@ -107,7 +107,18 @@ func (t *Tree) Read(name string) ([]byte, error) {
 	if strings.ContainsFunc(name, unicode.IsControl) {
 		return nil, fmt.Errorf("%q: has a control character in its name; to have it read, rename it", name)
 	}
-	info, err := t.stat(name) // before Open, which would wait on a named pipe
+	return read(name, func() (fs.FileInfo, error) { return t.stat(name) }, func() (fs.File, error) { return t.files.Open(path.Clean(name)) })
+}
+
+// ReadFile returns the bytes of a file that is named from outside of a checkout, as by a
+// flag. What is no regular file, and what is larger than a Tree's files may be, is refused.
+func ReadFile(name string) ([]byte, error) {
+	return read(name, func() (fs.FileInfo, error) { return os.Stat(name) }, func() (fs.File, error) { return os.Open(name) })
+}
+
+// read looks before it opens a file, as the open of a named pipe waits for a writer.
+func read(name string, stat func() (fs.FileInfo, error), open func() (fs.File, error)) ([]byte, error) {
+	info, err := stat()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, cause(err))
 	}
@@ -115,9 +126,9 @@ func (t *Tree) Read(name string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: not a regular file", name)
 	}
 	if info.Size() > maxFileBytes {
-		return nil, fmt.Errorf("%s: larger than %d MiB", name, maxFileBytes>>20)
+		return nil, fmt.Errorf("%s: is %d bytes, more than the %d allowed", name, info.Size(), maxFileBytes)
 	}
-	f, err := t.files.Open(path.Clean(name))
+	f, err := open()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, cause(err))
 	}
@@ -126,8 +137,8 @@ func (t *Tree) Read(name string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: reading: %w", name, cause(err))
 	}
-	if len(data) > maxFileBytes {
-		return nil, fmt.Errorf("%s: larger than %d MiB", name, maxFileBytes>>20)
+	if len(data) > maxFileBytes { // it has grown, or its size was not known, as in /proc
+		return nil, fmt.Errorf("%s: is more than the %d bytes allowed", name, maxFileBytes)
 	}
 	return data, nil
 }

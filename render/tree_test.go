@@ -77,6 +77,6 @@ func TestOddFiles(t *testing.T) {
 	require.NoError(t, err)
 	defer tree.Close()
 	_, err = tree.Load(at)
-	require.EqualError(t, err, "big.yaml: larger than 4 MiB\n"+
+	require.EqualError(t, err, "big.yaml: is 6291456 bytes, more than the 4194304 allowed\n"+
 		"pipe.yaml: not a regular file")
 }

@@ -123,8 +123,11 @@ func (f *Files) resolve(name string, last bool) (string, object.TreeEntry, error
 
 func (f *Files) blob(hash plumbing.Hash) ([]byte, error) {
 	o, err := f.repo.store.EncodedObject(plumbing.BlobObject, hash)
-	if err != nil {
+	if errors.Is(err, plumbing.ErrObjectNotFound) {
 		return nil, fmt.Errorf("object %s is not here: %w", hash, err)
+	}
+	if err != nil {
+		return nil, err
 	}
 	r, err := o.Reader()
 	if err != nil {

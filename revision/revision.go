@@ -23,7 +23,25 @@ import (
 // Repository is a Git repository with a worktree.
 type Repository struct {
 	root  string
-	store *filesystem.Storage
+	store objects
+}
+
+// maxObject bounds an object in memory: four times what a file may hold that is rendered,
+// and a directory of a quarter million entries.
+const maxObject = 16 << 20
+
+// objects are those of a repository, without what is too large. A few bytes of a push
+// can make a gigabyte.
+type objects struct{ *filesystem.Storage }
+
+// EncodedObject implements storer.EncodedObjectStorer. What is above the threshold of
+// the storage is not read before its Reader is.
+func (o objects) EncodedObject(t plumbing.ObjectType, hash plumbing.Hash) (plumbing.EncodedObject, error) {
+	found, err := o.Storage.EncodedObject(t, hash)
+	if err == nil && found.Size() > maxObject {
+		return nil, fmt.Errorf("object %s is %d bytes, more than the %d allowed", hash, found.Size(), maxObject)
+	}
+	return found, err
 }
 
 // Open opens the repository whose worktree holds path, which need not exist: the
@@ -41,7 +59,8 @@ func Open(path string) (*Repository, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", git, err)
 			}
-			return &Repository{root, filesystem.NewStorage(files, cache.NewObjectLRUDefault())}, nil
+			store := filesystem.NewStorageWithOptions(files, cache.NewObjectLRUDefault(), filesystem.Options{LargeObjectThreshold: maxObject})
+			return &Repository{root, objects{store}}, nil
 		}
 		if root == filepath.Dir(root) {
 			return nil, fmt.Errorf("%s: no Git repository here or above", path)
@@ -53,7 +72,7 @@ func Open(path string) (*Repository, error) {
 // linked worktree keeps its HEAD apart from the objects that it shares.
 func gitFiles(root, git string, info fs.FileInfo) (billy.Filesystem, error) {
 	if !info.IsDir() {
-		data, err := os.ReadFile(git)
+		data, err := readPath(git)
 		if err != nil {
 			return nil, err
 		}
@@ -64,7 +83,7 @@ func gitFiles(root, git string, info fs.FileInfo) (billy.Filesystem, error) {
 		git = from(root, name)
 	}
 	own := osfs.New(git)
-	data, err := os.ReadFile(filepath.Join(git, "commondir"))
+	data, err := readPath(filepath.Join(git, "commondir"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return own, nil
 	}
@@ -72,6 +91,18 @@ func gitFiles(root, git string, info fs.FileInfo) (billy.Filesystem, error) {
 		return nil, err
 	}
 	return dotgit.NewRepositoryFilesystem(own, osfs.New(from(git, strings.TrimSpace(string(data))))), nil
+}
+
+// readPath reads a file that holds a path and little else.
+func readPath(file string) ([]byte, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > 2*maxTarget {
+		return nil, fmt.Errorf("%s: is no file of at most %d bytes", file, 2*maxTarget)
+	}
+	return os.ReadFile(file)
 }
 
 // from is a path that is relative to a directory or absolute.

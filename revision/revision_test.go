@@ -1,10 +1,13 @@
 package revision
 
 import (
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -189,4 +192,55 @@ func TestNoRepository(t *testing.T) {
 	write(t, root, ".git", "gitdir nowhere\n")
 	_, err = Open(root)
 	require.ErrorContains(t, err, "names no gitdir")
+}
+
+// A few bytes can be a gigabyte: what is too large is refused before it is unpacked.
+func TestLargeObjects(t *testing.T) {
+	root := t.TempDir()
+	git(t, root, "init", "-q", "-b", "main")
+	write(t, root, "large", strings.Repeat("#\n", maxObject/2+1))
+	write(t, root, "allowed", strings.Repeat("#\n", maxObject/2))
+	git(t, root, "add", "-A")
+	git(t, root, "commit", "-q", "-m", "m")
+	git(t, root, "tag", "-a", "-m", strings.Repeat("m", 64<<10), "annotated")
+	check := func(t *testing.T) {
+		repo, err := Open(root)
+		require.NoError(t, err)
+		head, err := repo.Commit("annotated")
+		require.NoError(t, err)
+		files := head.Files()
+		info, err := files.Stat("large")
+		require.NoError(t, err)
+		require.EqualValues(t, maxObject+2, info.Size())
+		_, err = fs.ReadFile(files, "large")
+		require.EqualError(t, err, fmt.Sprintf("open large: object %s is 16777218 bytes, more than the 16777216 allowed", git(t, root, "rev-parse", "main:large")))
+		data, err := fs.ReadFile(files, "allowed")
+		require.NoError(t, err)
+		require.Len(t, data, maxObject)
+	}
+	t.Run("loose", check)
+	git(t, root, "gc", "-q")
+	t.Run("packed", check)
+
+	t.Run("a commit", func(t *testing.T) {
+		message := filepath.Join(t.TempDir(), "message")
+		require.NoError(t, os.WriteFile(message, []byte(strings.Repeat("m", maxObject)), 0o644))
+		git(t, root, "commit", "-q", "--allow-empty", "-F", message)
+		repo, err := Open(root)
+		require.NoError(t, err)
+		_, err = repo.Commit("HEAD")
+		require.ErrorContains(t, err, "more than the 16777216 allowed")
+	})
+}
+
+// What names the directory of a repository is a short file.
+func TestGitFileIsBounded(t *testing.T) {
+	root := t.TempDir()
+	write(t, root, ".git", "gitdir: "+strings.Repeat("x", 9000))
+	_, err := Open(root)
+	require.ErrorContains(t, err, filepath.Join(root, ".git")+": is no file of at most 8192 bytes")
+	require.NoError(t, os.Remove(filepath.Join(root, ".git")))
+	require.NoError(t, syscall.Mkfifo(filepath.Join(root, ".git"), 0o644))
+	_, err = Open(root)
+	require.ErrorContains(t, err, "is no file of at most 8192 bytes")
 }

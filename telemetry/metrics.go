@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"errors"
+	"io"
 	"net/url"
 	"os"
 	"runtime"
@@ -130,7 +131,7 @@ func readGauge(file, name string) (float64, bool) {
 	}
 	defer f.Close()
 	parser := expfmt.NewTextParser(model.LegacyValidation)
-	families, err := parser.TextToMetricFamilies(f)
+	families, err := parser.TextToMetricFamilies(io.LimitReader(f, 1<<20))
 	if err != nil || families[name] == nil || len(families[name].GetMetric()) != 1 {
 		return 0, false
 	}

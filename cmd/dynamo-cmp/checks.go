@@ -114,7 +114,7 @@ func (d *doctor) sidecar(server string) {
 
 // readPlugin returns the name by which Applications select the plugin of a file.
 func readPlugin(file string) (string, error) {
-	data, err := os.ReadFile(file)
+	data, err := render.ReadFile(file)
 	if err != nil {
 		return "", err
 	}

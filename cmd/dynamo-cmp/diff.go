@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/dynamo-cmp/dynamo-cmp/render"
 	"github.com/dynamo-cmp/dynamo-cmp/review"
 )
 
@@ -146,7 +147,7 @@ func (o *diffOptions) policy() (*review.Prices, *review.Gate, error) {
 		}
 		return nil, gate, nil
 	}
-	data, err := os.ReadFile(o.prices)
+	data, err := render.ReadFile(o.prices)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--prices: %w", err)
 	}

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/dynamo-cmp/dynamo-cmp/render"
 )
 
 // madeFile lists the files of a directory that render made. Without it, render
@@ -89,7 +91,7 @@ func checkDirectory(dir string) (exists bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	made, err := os.ReadFile(filepath.Join(dir, madeFile))
+	made, err := render.ReadFile(filepath.Join(dir, madeFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, err
 	}

@@ -184,7 +184,7 @@ func (r *resolver) explain(ctx context.Context, req *profile.Request, against st
 	if against == "" {
 		return e, nil
 	}
-	data, err := os.ReadFile(against)
+	data, err := render.ReadFile(against)
 	if err != nil {
 		return e, &codedError{exitInput, fmt.Errorf("--against: %w", err)}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -79,8 +80,8 @@ func malformedCases(t *testing.T) map[string]malformedCase {
 		}
 	}
 	head := "apiVersion: nvidia.com/v1beta1\nkind: DynamoGraphDeploymentRequest\nmetadata:\n  name: a\nspec:\n"
-	cases["huge"] = malformedCase{data: bytes.Repeat([]byte("# comment of sixteen b\n"), 50<<20/23), want: "huge.yaml: larger than 4 MiB\n"}
-	cases["huge-value"] = malformedCase{data: []byte(head + "  model: " + strings.Repeat("x", 50<<20)), want: "huge-value.yaml: larger than 4 MiB\n"}
+	cases["huge"] = malformedCase{data: bytes.Repeat([]byte("# comment of sixteen b\n"), 50<<20/23), want: fmt.Sprintf("huge.yaml: is %d bytes, more than the 4194304 allowed\n", 50<<20/23*23)}
+	cases["huge-value"] = malformedCase{data: []byte(head + "  model: " + strings.Repeat("x", 50<<20)), want: fmt.Sprintf("huge-value.yaml: is %d bytes, more than the 4194304 allowed\n", len(head)+len("  model: ")+50<<20)}
 	cases["empty-file"] = malformedCase{want: ".: nothing to render: the directory holds no Kubernetes manifest\n"}
 	return cases
 }

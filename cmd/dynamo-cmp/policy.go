@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -16,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
+	"github.com/dynamo-cmp/dynamo-cmp/render"
 )
 
 // policy is what a team demands of every locked result. Zero values demand nothing.
@@ -38,7 +38,7 @@ func readPolicy(file string) (policy, error) {
 	if file == "" {
 		return policy{}, nil
 	}
-	data, err := os.ReadFile(file)
+	data, err := render.ReadFile(file)
 	if err != nil {
 		return policy{}, &codedError{exitInput, fmt.Errorf("--policy: %w", err)}
 	}

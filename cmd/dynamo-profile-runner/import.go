@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -12,6 +11,7 @@ import (
 	"github.com/dynamo-cmp/dynamo-cmp/cache"
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
 	"github.com/dynamo-cmp/dynamo-cmp/profile/rapid"
+	"github.com/dynamo-cmp/dynamo-cmp/render"
 )
 
 type importOptions struct {
@@ -130,15 +130,9 @@ func readImport(ctx context.Context, path string, dir bool, j job, o runOptions,
 	defer profiler.Close()
 	progress.say("reading %s", path)
 	if dir {
-		return profiler.ImportTables(ctx, j.req.Inputs(), modelDir(j.req), os.DirFS(path))
+		return profiler.ImportTables(ctx, j.req.Inputs(), modelDir(j.req), path)
 	}
-	const most = 16 << 20 // many times what a ConfigMap holds
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, most))
+	data, err := render.ReadFile(path) // its limit is many times what a ConfigMap holds
 	if err != nil {
 		return nil, nil, err
 	}

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,17 +29,18 @@ import (
 // The directory has to be an answer to the inputs: the same model, system, backend,
 // GPUs, lengths and targets. It does not say what load or which planner it is for, so
 // only the default picking can be imported.
-func (p *Profiler) ImportTables(ctx context.Context, in profile.Inputs, modelDir string, root fs.FS) (res *profile.Result, files []profile.File, err error) {
+func (p *Profiler) ImportTables(ctx context.Context, in profile.Inputs, modelDir, saved string) (res *profile.Result, files []profile.File, err error) {
 	if in.Strategy != profile.StrategyRapid {
 		return nil, nil, fmt.Errorf("searchStrategy %s is answered by measuring; an output directory of AIConfigurator holds a simulation", in.Strategy)
 	}
 	if in.Picking != profile.PickDefault {
 		return nil, nil, fmt.Errorf("the request is picked for by the %s rule, for which an output directory of AIConfigurator lacks the load or the planner's engines", in.Picking)
 	}
-	dir, err := findOutput(root)
+	found, err := findOutput(os.DirFS(saved))
 	if err != nil {
 		return nil, nil, err
 	}
+	dir := os.DirFS(filepath.Join(saved, found)) // fs.Sub would open a file to look at it
 	err = p.session(ctx, in, modelDir, func(ctx context.Context, s *session) error {
 		res, files, err = s.importTables(ctx, dir)
 		return err
@@ -56,7 +59,7 @@ const (
 var modes = []profile.Mode{profile.Aggregated, profile.Disaggregated}
 
 // findOutput is the one directory of results in a save directory.
-func findOutput(root fs.FS) (fs.FS, error) {
+func findOutput(root fs.FS) (string, error) {
 	var found []string
 	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -70,13 +73,13 @@ func findOutput(root fs.FS) (fs.FS, error) {
 	})
 	switch {
 	case err != nil:
-		return nil, err
+		return "", err
 	case len(found) == 0:
-		return nil, fmt.Errorf("is no output directory of AIConfigurator: it holds no agg/%s and no disagg/%s", rankingFile, rankingFile)
+		return "", fmt.Errorf("is no output directory of AIConfigurator: it holds no agg/%s and no disagg/%s", rankingFile, rankingFile)
 	case len(found) > 1:
-		return nil, fmt.Errorf("holds %d outputs of AIConfigurator; name one: %s", len(found), strings.Join(found, ", "))
+		return "", fmt.Errorf("holds %d outputs of AIConfigurator; name one: %s", len(found), strings.Join(found, ", "))
 	}
-	return fs.Sub(root, found[0])
+	return found[0], nil
 }
 
 func (s *session) importTables(ctx context.Context, dir fs.FS) (*profile.Result, []profile.File, error) {
@@ -126,7 +129,7 @@ func (s *session) imported(res *profile.Result, source, version, reason string) 
 // of the sweep.
 func (s *session) importMode(ctx context.Context, dir fs.FS, mode profile.Mode, out *outcome) error {
 	read := func(name, keep string) ([]row, error) {
-		data, err := fs.ReadFile(dir, path.Join(string(mode), name))
+		data, err := readFile(dir, path.Join(string(mode), name))
 		if err != nil {
 			return nil, err
 		}
@@ -230,14 +233,26 @@ func exists(dir fs.FS, name string) bool {
 	return err == nil
 }
 
-// maxImported bounds a file that is imported.
-const maxImported = 16 << 20
+// maxFile bounds a file of a user's that is read here.
+const maxFile = 16 << 20
+
+// readFile reads a regular file; the open of a named pipe would wait for a writer.
+func readFile(dir fs.FS, name string) ([]byte, error) {
+	info, err := fs.Stat(dir, name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s: not a regular file", name)
+	}
+	if info.Size() > maxFile {
+		return nil, fmt.Errorf("%s: is %d bytes, more than the %d allowed", name, info.Size(), maxFile)
+	}
+	return fs.ReadFile(dir, name)
+}
 
 func readYAML(dir fs.FS, name string, into *map[string]any) error {
-	if info, err := fs.Stat(dir, name); err == nil && info.Size() > maxImported {
-		return fmt.Errorf("%s: is larger than %d bytes", name, maxImported)
-	}
-	data, err := fs.ReadFile(dir, name)
+	data, err := readFile(dir, name)
 	if err != nil {
 		return err
 	}

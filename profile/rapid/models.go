@@ -51,7 +51,7 @@ func unpack(lone string, scratch func() (string, error)) (string, error) {
 	}
 	for _, name := range []string{"config.json", "hf_quant_config.json"} {
 		if source := lone + "_" + name; hasFile(source) {
-			data, err := os.ReadFile(source)
+			data, err := readFile(os.DirFS(filepath.Dir(source)), filepath.Base(source))
 			if err != nil {
 				return "", fmt.Errorf("reading a model configuration: %w", err)
 			}
@@ -75,7 +75,7 @@ func hasFile(path string) bool {
 // snapshot is the snapshot of a Hugging Face cache entry that refs/main names,
 // else the last by name; "" where there is none.
 func snapshot(entry string) string {
-	if ref, err := os.ReadFile(filepath.Join(entry, "refs", "main")); err == nil {
+	if ref, err := readFile(os.DirFS(entry), "refs/main"); err == nil {
 		if dir := filepath.Join(entry, "snapshots", strings.TrimSpace(string(ref))); hasConfig(dir) {
 			return dir
 		}
