@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
 	"sigs.k8s.io/kustomize/api/types"
 
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
@@ -59,6 +60,7 @@ type holder struct {
 type visit struct {
 	at        string
 	resources int
+	size      int  // bytes of all that is accumulated, aliases written out
 	requests  bool // it holds a DGDR, itself or below
 }
 
@@ -151,7 +153,20 @@ func (c *closure) read(l *layer) *visit {
 		c.fault(name, "", "builds more than %d resources", maxResources)
 		v.resources = 0
 	}
+	if v.size > maxOutput {
+		c.fault(name, "", "builds resources of %d bytes, more than the %d allowed", v.size, maxOutput)
+		v.size = 0
+	}
 	return v
+}
+
+// sizeOf is how many bytes the values of a document are, each alias written out.
+func sizeOf(n *yaml.Node) int {
+	size := len(n.Value) + 1
+	for _, item := range n.Content {
+		size += sizeOf(item)
+	}
+	return size
 }
 
 func (l *layer) source() string { return path.Join(l.dir, l.file) }

@@ -85,6 +85,7 @@ func (r reader) resources(paths []string) {
 			continue
 		}
 		r.visit.resources += len(docs)
+		r.grow(docs)
 		r.named(docs)
 		place := path.Join(r.layer.at, rel)
 		if !slices.ContainsFunc(docs, profile.Document.IsRequest) {
@@ -104,6 +105,13 @@ func (r reader) resources(paths []string) {
 				r.docs = append(r.docs, d)
 			}
 		}
+	}
+}
+
+// grow counts documents that the build holds in memory.
+func (r reader) grow(docs []profile.Document) {
+	for _, d := range docs {
+		r.visit.size += sizeOf(d.Root)
 	}
 }
 
@@ -137,6 +145,7 @@ func (r reader) use(field, rel, dir string) string {
 		r.fault(r.layer.source(), field, "%s: %s", strings.TrimPrefix(rel, "./"), fmt.Sprintf(format, args...))
 	})
 	r.visit.resources += v.resources
+	r.visit.size += v.size
 	r.visit.requests = r.visit.requests || v.requests
 	return relative(r.layer.at, v.at)
 }
@@ -197,7 +206,9 @@ func (r reader) patchList(name string, list []types.Patch) {
 
 // bounded refuses a patch whose aliases expand without bound.
 func (r reader) bounded(field string, patch []byte) {
-	if _, err := profile.Documents(r.layer.source(), patch); err != nil {
+	docs, err := profile.Documents(r.layer.source(), patch)
+	r.grow(docs)
+	if err != nil {
 		for _, p := range problemsOf(r.layer.source(), err) {
 			r.fault(p.File, field, "line %d: %s", p.Line, p.Message)
 		}
@@ -216,14 +227,14 @@ func (r reader) generated(field string, s *types.KvPairSources) {
 		if !named {
 			key, p = "", entry
 		}
-		r.file(fmt.Sprintf("%s.files[%d]", field, i), p, &p)
+		r.visit.size += len(r.file(fmt.Sprintf("%s.files[%d]", field, i), p, &p))
 		if named {
 			p = key + "=" + p
 		}
 		s.FileSources[i] = p
 	}
 	for i, p := range s.EnvSources {
-		r.file(fmt.Sprintf("%s.envs[%d]", field, i), p, &s.EnvSources[i])
+		r.visit.size += len(r.file(fmt.Sprintf("%s.envs[%d]", field, i), p, &s.EnvSources[i]))
 	}
 }
 

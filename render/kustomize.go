@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/types"
@@ -39,6 +40,7 @@ func kustomize(fsys filesys.FileSystem, dir string, ownSchema bool) (built resma
 		}
 	}()
 	defer silence()()
+	jsonpatch.AccumulatedCopySizeLimit = maxFileBytes // of one patch; thirty copies of copies are a gigabyte
 	if !kustomizing.primed || ownSchema {
 		openapi.ResetOpenAPI()
 		schema, err := patchSchema()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"io"
 	"maps"
 	"math"
 	"slices"
@@ -11,6 +12,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/dynamo-cmp/dynamo-cmp/profile"
 )
 
 // The encoder of everything that is printed. A document has a normal form that
@@ -19,9 +22,27 @@ import (
 // comments; each scalar plain where its plain form means the same everywhere,
 // else quoted.
 
+// maxOutput bounds what is rendered at once: a few bytes can stand for gigabytes, as
+// aliases do. It is some thousand deployments, and below the 100 MB that Argo CD takes
+// from a repo-server (its ARGOCD_GRPC_MAX_SIZE_MB).
+const maxOutput = 64 << 20
+
+// output is a stream that is written no further than it may be long.
+type output struct {
+	bytes.Buffer
+	full bool // something was not written; the encoder does not wrap our error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	if o.full = o.full || o.Len()+len(p) > maxOutput; o.full {
+		return 0, io.ErrShortWrite
+	}
+	return o.Buffer.Write(p)
+}
+
 // encode writes documents as one YAML stream.
 func encode(stream []manifest) ([]byte, error) {
-	var b bytes.Buffer
+	var b output
 	for i, m := range stream {
 		if i > 0 {
 			b.WriteString("---\n")
@@ -29,7 +50,10 @@ func encode(stream []manifest) ([]byte, error) {
 		enc := yaml.NewEncoder(&b) // one per document: the encoder's own separator depends on its state
 		enc.SetIndent(2)
 		enc.CompactSeqIndent()
-		if err := enc.Encode(m.node); err != nil {
+		if err := enc.Encode(m.node); b.full {
+			return nil, profile.Problems{{File: m.source.File, Line: m.source.Line, Message: fmt.Sprintf(
+				"with %s %q the output is more than the %d bytes allowed; to render it, split the directory", m.kind, m.name, maxOutput)}}
+		} else if err != nil {
 			return nil, fmt.Errorf("%s: encoding %s %q: %w", m.position(), m.kind, m.name, err)
 		}
 		if err := enc.Close(); err != nil {
