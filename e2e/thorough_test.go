@@ -195,6 +195,11 @@ func TestThorough(t *testing.T) {
 		require.Contains(t, string(told), "\ndynamo_cmp_"+line+"\n")
 	}
 	require.Contains(t, said, `"outcome":"measured"`)
+	for line := range strings.Lines(string(told)) {
+		if strings.HasPrefix(line, "dynamo_cmp_candidate_phase_duration_seconds_sum") {
+			t.Log("of six candidates: " + strings.TrimSpace(line)) // what is not ready and measure is the runner's
+		}
+	}
 
 	out := n.generate(t)
 	require.Contains(t, out, "kind: DynamoGraphDeployment")
