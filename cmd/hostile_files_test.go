@@ -44,7 +44,7 @@ func hostileFiles() []hostileCase {
 		make  func(string) error
 		want  string
 	}{
-		{"a pipe", pipe, "not a regular file"}, {"a device", device, "not a regular file"}, {"a directory", directory, ""}, {"a huge file", huge, "larger than"},
+		{"a pipe", pipe, "not a regular file"}, {"a device", device, "not a regular file"}, {"a directory", directory, ""}, {"a huge file", huge, "more than the"},
 	} {
 		for _, name := range []string{"extra.yaml", "dynamo.lock", "hardware.yaml", "kustomization.yaml", ".dynamo-cmp/store/index.json"} {
 			want := thing.want
