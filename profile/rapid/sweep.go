@@ -47,30 +47,38 @@ func (s *session) simulate(ctx context.Context) (*profile.Result, []profile.File
 		return nil, nil, err
 	}
 	mode := s.choose(out)
-	if len(out.Best[mode]) == 0 {
+	if len(out.Best[mode]) == 0 || !s.meets(out.Best[mode][0].Row) {
 		return nil, nil, s.unmet(ctx, out)
 	}
 	res, err := s.conclude(out, mode)
 	return res, files(out.Files), err
 }
 
-// choose is the mode to pick from, once the rows are gone that cannot be deployed or
-// miss a target. AIConfigurator compares its modes by throughput alone, and ranks its
-// closest rows where none of a mode meets the targets.
+// choose is the mode to pick from, once the rows are gone that cannot be deployed and,
+// where any meets the targets, those that miss them. AIConfigurator compares its modes by
+// throughput alone, and ranks its closest rows where none of a mode meets the targets.
 func (s *session) choose(out outcome) profile.Mode {
+	meets := func(r ranked) bool { return s.meets(r.Row) }
+	met := false
 	for mode, best := range out.Best {
-		out.Best[mode] = slices.DeleteFunc(best, func(r ranked) bool { return r.Row.contextParallel() || !s.meets(r.Row) })
+		if needsRoles(s.in) && mode == profile.Aggregated {
+			best = nil
+		}
+		out.Best[mode] = slices.DeleteFunc(best, func(r ranked) bool { return r.Row.contextParallel() })
+		met = met || slices.ContainsFunc(out.Best[mode], meets)
+	}
+	for mode, best := range out.Best {
+		out.Best[mode] = slices.DeleteFunc(best, func(r ranked) bool { return met && !meets(r) })
 	}
 	if needsRoles(s.in) {
 		return profile.Disaggregated
 	}
-	mode := profile.Mode(out.Chosen)
-	if len(out.Best[mode]) == 0 && mode == profile.Aggregated {
-		return profile.Disaggregated
-	} else if len(out.Best[mode]) == 0 {
-		return profile.Aggregated
+	for _, mode := range []profile.Mode{profile.Mode(out.Chosen), profile.Aggregated, profile.Disaggregated} {
+		if len(out.Best[mode]) > 0 {
+			return mode
+		}
 	}
-	return mode
+	return profile.Mode(out.Chosen)
 }
 
 // conclude makes the result of the best row of a mode.
@@ -194,7 +202,7 @@ func (s *session) alternatives(out outcome, picked profile.Mode) []profile.Pick 
 	warnings := s.warnings
 	for _, mode := range []profile.Mode{profile.Aggregated, profile.Disaggregated} {
 		for i, r := range out.Best[mode] {
-			if (mode == picked && i == 0) || (needsRoles(s.in) && mode == profile.Aggregated) {
+			if mode == picked && i == 0 {
 				continue
 			}
 			if p, err := s.pick(r, mode); err == nil {
