@@ -19,10 +19,11 @@ type runner struct {
 	thorough *measurer
 	progress *progress
 	now      *freshness
+	locks    locks
 }
 
-// answer gives one request its result, in the store and in the lock. A new one
-// comes from profile, which requests with equal inputs share.
+// answer gives one request its result, in the store. A new one comes from profile,
+// which requests with equal inputs share.
 func (r *runner) answer(ctx context.Context, j job, profile func() (outcome, error)) outcome {
 	if j.problem != nil {
 		return outcome{job: j, err: j.problem}
@@ -33,26 +34,29 @@ func (r *runner) answer(ctx context.Context, j job, profile func() (outcome, err
 	r.progress.start(j, r.opts.thorough.maxGPUHours)
 	o, err := r.result(ctx, j, profile)
 	o.job = j
-	if err == nil {
-		err = r.pin(ctx, o)
-	}
 	if err != nil {
-		o.err = fmt.Errorf("%s:%d: request %q: %w", j.req.File, j.req.Line, j.req.Name, err)
+		o.err = j.at(err)
 	}
 	return o
 }
 
-// pin writes the outcome into the lock. A hit that the lock has already is left out: an
-// update reads the lock again, which may have a thousand entries.
-func (r *runner) pin(ctx context.Context, o outcome) error {
+// pin writes the outcome into the lock, and returns it with what that came to. A hit
+// that the lock has already is left out.
+func (r *runner) pin(ctx context.Context, o outcome) outcome {
+	if o.err != nil {
+		return o
+	}
 	before, err := o.job.entry()
 	if o.status == statusHit && err == nil && before == o.entry() {
-		return nil
+		return o
 	}
 	locked := r.progress.stage(o.job, "lock")
-	err = cache.UpdateLock(ctx, o.job.dir, []cache.LockEntry{o.entry()})
+	err = r.locks.pin(ctx, o.job.dir, o.entry())
 	locked("", err)
-	return err
+	if err != nil {
+		o.err = o.job.at(err)
+	}
+	return o
 }
 
 // result is the stored answer to the request, or a new one.

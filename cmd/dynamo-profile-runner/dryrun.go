@@ -40,7 +40,7 @@ func dryRun(ctx context.Context, w io.Writer, jobs []job, o runOptions) error {
 		if in.Strategy == profile.StrategyThorough {
 			plan, err := profiler.Plan(ctx, in, modelDir(j.req))
 			if err != nil {
-				errs = append(errs, fmt.Errorf("%s:%d: request %q: %w", j.req.File, j.req.Line, j.req.Name, err))
+				errs = append(errs, j.at(err))
 				continue
 			}
 			p.Plan = plan

@@ -42,6 +42,11 @@ func (j job) with(req *profile.Request) job {
 	return j
 }
 
+// at is the error with the place of the request.
+func (j job) at(err error) error {
+	return fmt.Errorf("%s:%d: request %q: %w", j.req.File, j.req.Line, j.req.Name, err)
+}
+
 // findJobs reads the DGDRs of paths: files, directories and everything below
 // them. A directory with a kustomization answers the DGDRs that it builds, wherever
 // they are written. What is wrong with one directory becomes a job with a problem,

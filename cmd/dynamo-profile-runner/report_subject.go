@@ -75,7 +75,7 @@ func (o *reportOptions) lockedBy(ctx context.Context, j job) (*named, error) {
 	}
 	res, err := store.Get(ctx, e.Result)
 	if err != nil {
-		return nil, noStore(fmt.Errorf("%s:%d: request %q: %w", j.req.File, j.req.Line, j.req.Name, err))
+		return nil, noStore(j.at(err))
 	}
 	return &named{store: store, digest: e.Result, result: res, entry: e, dir: j.dir}, nil
 }

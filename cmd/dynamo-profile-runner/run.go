@@ -134,19 +134,24 @@ func run(ctx context.Context, jobs []job, o runOptions, progress *progress) []ou
 	}
 	outcomes := make([]outcome, len(jobs))
 	progress.total(len(jobs))
-	var group errgroup.Group
-	group.SetLimit(o.jobs)
+	var answers errgroup.Group
+	answers.SetLimit(o.jobs)
+	var pins sync.WaitGroup // of any number, for they wait for each other
 	for _, alike := range r.byInputs(jobs) {
-		group.Go(func() error {
+		answers.Go(func() error {
 			profile := sync.OnceValues(func() (outcome, error) { return r.profile(ctx, jobs[alike[0]]) })
 			for _, i := range alike {
-				outcomes[i] = r.answer(ctx, jobs[i], profile)
-				progress.finish(ctx, outcomes[i])
+				answered := r.answer(ctx, jobs[i], profile)
+				pins.Go(func() {
+					outcomes[i] = r.pin(ctx, answered)
+					progress.finish(ctx, outcomes[i])
+				})
 			}
 			return nil
 		})
 	}
-	group.Wait() // failures are outcomes
+	answers.Wait() // failures are outcomes
+	pins.Wait()
 	return outcomes
 }
 

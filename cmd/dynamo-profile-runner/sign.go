@@ -124,7 +124,7 @@ func (r *runner) lockedTarget(ctx context.Context, j job) (*cache.Store, cache.D
 		return nil, "", j.problem
 	}
 	fail := func(err error) (*cache.Store, cache.Digest, error) {
-		return nil, "", fmt.Errorf("%s:%d: request %q: %w", j.req.File, j.req.Line, j.req.Name, err)
+		return nil, "", j.at(err)
 	}
 	d, err := locked(j)
 	if err != nil {

@@ -105,7 +105,7 @@ func (o staleOptions) examine(ctx context.Context, jobs []job) []state {
 	if o.hub {
 		now.revision = hubRevision
 	}
-	r := runner{opts: runOptions{store: o.store}, rapid: simulator}
+	r := &runner{opts: runOptions{store: o.store}, rapid: simulator}
 	states := []state{}
 	for _, j := range jobs {
 		s := state{Path: j.rel, State: stateFailed, job: j}
@@ -114,20 +114,19 @@ func (o staleOptions) examine(ctx context.Context, jobs []job) []state {
 		}
 		err := j.problem
 		if err == nil {
-			err = o.compare(ctx, &s, r, j, now)
+			if err = o.compare(ctx, &s, r, j, now); err != nil {
+				err = j.at(err)
+			}
 		}
 		if err != nil {
 			s.State, s.Error = stateFailed, err.Error()
-			if j.req != nil {
-				s.Error = fmt.Sprintf("%s:%d: request %q: %s", j.req.File, j.req.Line, j.req.Name, err)
-			}
 		}
 		states = append(states, s)
 	}
 	return states
 }
 
-func (o staleOptions) compare(ctx context.Context, s *state, r runner, j job, now *freshness) error {
+func (o staleOptions) compare(ctx context.Context, s *state, r *runner, j job, now *freshness) error {
 	lock, err := j.lock()
 	if err != nil {
 		return err
