@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -72,11 +74,30 @@ type note struct {
 
 // gitlab is the part of GitLab's API that a sticky comment takes.
 type gitlab struct {
+	mu    sync.Mutex
 	notes []note
 	calls []string
 }
 
+// comments are the notes of the merge request.
+func (g *gitlab) comments() []note {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.notes)
+}
+
+// called is what was asked for since the last time.
+func (g *gitlab) called() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	calls := g.calls
+	g.calls = nil
+	return calls
+}
+
 func (g *gitlab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	const notes = "/api/v4/projects/3/merge_requests/7/notes"
 	g.calls = append(g.calls, r.Method+" "+strings.TrimPrefix(r.URL.Path, "/api/v4/"))
 	answer := func(v any) { _ = json.NewEncoder(w).Encode(v) }
@@ -149,22 +170,22 @@ func TestPipelineOfAChange(t *testing.T) {
 	out, status := l.run(p, "review")
 	require.Zero(t, status, out)
 	require.NotContains(t, out, "s3cret")
-	require.Equal(t, created, g.calls)
-	require.Contains(t, g.notes[2].Body, "input sla.itlMillis 50, now 49")
+	require.Equal(t, created, g.called())
+	require.Contains(t, g.comments()[2].Body, "input sla.itlMillis 50, now 49")
 
 	p.edit("apps/llama-70b/dgdr.yaml", "itl: 49", "itl: 48")
 	p.reprofile("apps/llama-70b")
 	p.push("another")
 	out, status = l.run(p, "review")
 	require.Zero(t, status, out)
-	require.Equal(t, append(created, updated...), g.calls)
-	require.Contains(t, g.notes[2].Body, "input sla.itlMillis 50, now 48")
-	require.Equal(t, "<!-- dynamo-cmp diff -->\nof another", g.notes[1].Body)
+	require.Equal(t, updated, g.called())
+	require.Contains(t, g.comments()[2].Body, "input sla.itlMillis 50, now 48")
+	require.Equal(t, "<!-- dynamo-cmp diff -->\nof another", g.comments()[1].Body)
 
 	// In a pipeline for merged results, the base is what was merged into.
 	out, status = l.run(p, "review", "CI_MERGE_REQUEST_TARGET_BRANCH_SHA=change")
 	require.Zero(t, status, out)
-	require.Contains(t, g.notes[2].Body, "nothing deployed changes")
+	require.Contains(t, g.comments()[2].Body, "nothing deployed changes")
 }
 
 func TestPipelineWithNothingToSay(t *testing.T) {
@@ -178,15 +199,15 @@ func TestPipelineWithNothingToSay(t *testing.T) {
 		out, status := l.run(p, job)
 		require.Zero(t, status, job+": "+out)
 	}
-	require.Len(t, g.notes, 2)
+	require.Len(t, g.comments(), 2)
 
 	// A fork has no token.
-	g.calls = nil
+	g.called()
 	slaChange(p, "49")
 	out, status := l.run(p, "review", "REVIEW_TOKEN=")
 	require.Zero(t, status, out)
 	require.Equal(t, "no comment: there is no REVIEW_TOKEN\n", out)
-	require.Empty(t, g.calls)
+	require.Empty(t, g.called())
 	// A token that is refused is an error, and not shown.
 	out, status = l.run(p, "review", "REVIEW_TOKEN=0ther")
 	require.NotZero(t, status)
@@ -225,7 +246,7 @@ func TestPipelineOfAMistake(t *testing.T) {
 	require.Contains(t, out, "apps/llama-70b/dgdr.yaml: ")
 	out, status = l.run(p, "review")
 	require.Zero(t, status, out) // gate says it
-	require.Contains(t, g.notes[2].Body, brokenAt)
+	require.Contains(t, g.comments()[2].Body, brokenAt)
 	out, status = l.run(p, "gate")
 	require.Equal(t, 1, status)
 	require.Contains(t, out, brokenAt)
