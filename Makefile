@@ -164,9 +164,10 @@ race: ## the race detector over every package, one at a time
 	@set -e; for p in $$(go list ./... | grep -v /images); do go test -race -timeout 30m $$p; done
 
 BENCH := PATH="$(dir $(KUSTOMIZE)):$(HELM):$(CRANE):$(REGISTRY):$$PATH" DYNAMO_CMP_PYTHON=$(CURDIR)/$(VENV)/bin/python \
-	DYNAMO_CMP_DYNAMO=$(DYNAMO_VENV)/bin/python go run ./bench
+	DYNAMO_CMP_DYNAMO=$(DYNAMO_VENV)/bin/python DYNAMO_CMP_TOOLS=$(KUBERNETES) \
+	DYNAMO_CMP_AIPERF_PYTHON=$(AIPERF_VENV)/bin/python go run ./bench
 
-bench: venv $(KUSTOMIZE) $(HELM)/helm $(CRANE)/crane $(REGISTRY)/registry $(DYNAMO_VENV)/complete ## speed and memory beside what one would run otherwise: docs/performance.md
+bench: venv $(KUSTOMIZE) $(HELM)/helm $(CRANE)/crane $(REGISTRY)/registry $(DYNAMO_VENV)/complete $(KUBERNETES)/complete $(AIPERF_VENV)/complete ## speed and memory beside what one would run otherwise: docs/performance.md
 	$(BENCH)
 
 bench-short: venv $(KUSTOMIZE) $(HELM)/helm $(CRANE)/crane $(REGISTRY)/registry $(DYNAMO_VENV)/complete ## that all of them answer the same

@@ -22,6 +22,7 @@ import (
 // bench is one run.
 type bench struct {
 	scratch      string
+	environ      []string // of this process, before it had a scratch
 	sizes        []int
 	short        bool
 	python       string // with AIConfigurator
@@ -52,7 +53,7 @@ func run() error {
 	b := &bench{fleets: map[int]*fleet{}}
 	page := flag.String("o", "docs/performance.md", "page to write; plots go beside it")
 	data := flag.String("json", "dist/bench.json", "figures to write; those of sections that are not run stay")
-	only := flag.String("run", "", "sections to run, of render,fleet,review,store,profile (empty: all)")
+	only := flag.String("run", "", "sections to run, of render,fleet,review,store,profile,thorough (empty: all)")
 	flag.BoolVar(&b.short, "short", false, "small sizes, and write nothing")
 	flag.StringVar(&b.python, "python", os.Getenv("DYNAMO_CMP_PYTHON"), "a Python with AIConfigurator")
 	flag.StringVar(&b.dynamoPython, "dynamo", os.Getenv("DYNAMO_CMP_DYNAMO"), "a Python with Dynamo's profiler")
@@ -62,7 +63,7 @@ func run() error {
 	if b.short {
 		b.sizes, b.profiles = []int{1, 10}, 1
 	}
-	sections := []section{{"render", b.render}, {"fleet", b.runner}, {"review", b.review}, {"store", b.store}, {"profile", b.profile}}
+	sections := []section{{"render", b.render}, {"fleet", b.runner}, {"review", b.review}, {"store", b.store}, {"profile", b.profile}, {"thorough", b.thorough}}
 	ctx := context.Background()
 	if err := b.prepare(ctx); err != nil {
 		return err
@@ -105,6 +106,7 @@ func (b *bench) prepare(ctx context.Context) error {
 			}
 		}
 	}
+	b.environ = os.Environ()
 	// What is warm in a measurement was warmed by it.
 	if err := os.Setenv("XDG_CACHE_HOME", filepath.Join(b.scratch, "cache")); err != nil {
 		return err

@@ -19,6 +19,7 @@ var titles = []struct{ section, title, text string }{
 	{"review", "diff and lint", "One request of the fleet was changed since the commit."},
 	{"store", "Store", "The distribution registry on loopback, behind a proxy that counts requests. Each result is an artifact of its own."},
 	{"profile", "Profiling", "The same requests, one process of Dynamo's profiler after the other as the operator's Jobs run it, and all in one of ours. The picks are compared. The last rows are eight of them with more jobs: their size is the jobs, and their peak is that of all processes at once."},
+	{"thorough", "Thorough searches", "The size is the number of candidates, which real servers of Dynamo's mocker answer and AIPerf measures with two points for each decode engine. The own part is what the runner takes beside engines that start and AIPerf that measures: it asks AIConfigurator for predictions, deploys and deletes candidates, keeps what was measured, picks, and stores; its CPU time is that of the runner's process alone."},
 }
 
 // page is docs/performance.md.

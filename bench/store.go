@@ -28,8 +28,14 @@ func (b *bench) store(ctx context.Context) error {
 		return err
 	} else {
 		defer stop()
-		if err := b.cold(ctx, registry); err != nil {
-			return err
+		sizes := []int{1, 10, 50, 200}
+		if b.short {
+			sizes = sizes[1:2]
+		}
+		for _, n := range sizes {
+			if err := b.cold(ctx, registry, n); err != nil {
+				return err
+			}
 		}
 	}
 	for _, n := range b.sizes {
@@ -101,13 +107,9 @@ func (c *counter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.proxy.ServeHTTP(w, r)
 }
 
-// cold renders a fleet whose results are in a registry alone, without local copies.
-func (b *bench) cold(ctx context.Context, registry string) error {
-	n := 200
-	if b.short {
-		n = 10
-	}
-	f, err := b.sample.build(ctx, filepath.Join(b.scratch, "cold"), registry+"/bench/profiles", n)
+// cold renders a fleet of n whose results are in a registry alone, without local copies.
+func (b *bench) cold(ctx context.Context, registry string, n int) error {
+	f, err := b.sample.build(ctx, filepath.Join(b.scratch, fmt.Sprintf("cold-%d", n)), registry+"/bench/profiles", n)
 	if err != nil {
 		return err
 	}
@@ -130,12 +132,17 @@ func (b *bench) cold(ctx context.Context, registry string) error {
 		return err
 	}
 	again := counted.total.Load() - trips
+	if again > 0 {
+		return fmt.Errorf("a warm render of %d results made %d requests", n, again)
+	}
 	if err := sameObjects(want, got); err != nil {
 		return fmt.Errorf("warm and cold render: %w", err)
 	}
-	b.report.goal(trips <= 2*int64(n)+1 && atOnce > 1, "cold render of 200 results: at most 2 round trips for each, in parallel",
-		"%d requests for %d results (one more asks how to sign in), up to %d at once", trips, n, atOnce)
-	b.report.goal(again == 0, "warm render: no network", "%d requests", again)
+	if n == 200 {
+		b.report.goal(trips <= 2*int64(n)+1 && atOnce > 1, "cold render of 200 results: at most 2 round trips for each, in parallel",
+			"%d requests for %d results (one more asks how to sign in), up to %d at once", trips, n, atOnce)
+		b.report.goal(again == 0, "warm render: no network", "%d requests", again)
+	}
 	names, processes := []string{"dynamo-cmp generate, cold"}, []process{ours}
 	if bin, err := b.peer("crane"); err == nil {
 		argv := []string{bin, "pull", "--format", "oci"}
