@@ -51,7 +51,7 @@ func (c *config) adopt(req *profile.Request, res *profile.Result) profile.Proble
 // before. It returns what the author should know, and what is impossible.
 func (c *config) derive(req *profile.Request, res *profile.Result) (warnings, problems profile.Problems) {
 	c.fill("model_name", req.Spec.Model)
-	c.fill("profile_results_dir", profileDataPath)
+	c.impose("profile_results_dir", profileDataPath)
 	c.deriveSLA(req)
 	c.deriveModels(req, res)
 	for _, role := range res.Pick.Roles {
@@ -59,11 +59,10 @@ func (c *config) derive(req *profile.Request, res *profile.Result) (warnings, pr
 		if role.Name == profile.RolePrefill {
 			name = "prefill_engine_num_gpu"
 		}
-		if c.fill(name, float64(role.GPUsPerEngine)) || c.wrong[name] || c.number(name) == float64(role.GPUsPerEngine) {
-			continue
-		}
-		warnings = append(warnings, req.Problem(c.path(name),
-			fmt.Sprintf("is %v, but an engine of the result takes %d GPUs; leave it out", c.number(name), role.GPUsPerEngine)))
+		c.impose(name, float64(role.GPUsPerEngine))
+	}
+	for _, name := range c.replaced {
+		warnings = append(warnings, req.Problem(c.path(name), fmt.Sprintf("is replaced by %v, as it is deployed; leave it out", c.values[name])))
 	}
 	more, problems := c.deriveBudget(req)
 	warnings = append(warnings, more...)
