@@ -65,13 +65,13 @@ func run() error {
 	}
 	sections := []section{{"render", b.render}, {"fleet", b.runner}, {"review", b.review}, {"store", b.store}, {"profile", b.profile}, {"thorough", b.thorough}}
 	ctx := context.Background()
+	if err := b.report.read(*data); err != nil {
+		return err
+	}
 	if err := b.prepare(ctx); err != nil {
 		return err
 	}
 	defer os.RemoveAll(b.scratch)
-	if err := b.report.read(*data); err != nil {
-		return err
-	}
 	for _, s := range sections {
 		if *only != "" && !slices.Contains(strings.Split(*only, ","), s.name) {
 			continue
@@ -86,7 +86,11 @@ func run() error {
 			}
 		}
 	}
-	return nil
+	if b.short {
+		return nil
+	}
+	_, err := fmt.Print(b.report.page())
+	return err
 }
 
 // prepare builds both commands, and reads what fleets are made of.
@@ -111,8 +115,8 @@ func (b *bench) prepare(ctx context.Context) error {
 	if err := os.Setenv("XDG_CACHE_HOME", filepath.Join(b.scratch, "cache")); err != nil {
 		return err
 	}
-	b.report.machine = machine()
-	b.report.versions = b.versions()
+	b.report.Machine = machine()
+	b.report.Versions = b.versions()
 	b.sample, err = readSample(ctx)
 	return err
 }

@@ -27,7 +27,7 @@ func (r *report) page() string {
 	var b strings.Builder
 	b.WriteString("# Performance\n\nWritten by `make bench`, which installs what it compares with, checks that all of them answer the same, and then runs them in turn. " +
 		"Figures are the median of several runs of the whole process, on one machine; read the ratios. `make bench-short` makes the checks alone.\n\n")
-	fmt.Fprintf(&b, "Machine: %s.\n\nCompared with: %s.\n", r.machine, strings.Join(r.versions, ", "))
+	fmt.Fprintf(&b, "Machine: %s.\n\nCompared with: %s.\n", r.Machine, strings.Join(r.Versions, ", "))
 	b.WriteString("\n## Goals\n\n| | goal | found |\n|---|---|---|\n")
 	for _, t := range titles {
 		for _, g := range r.Goals {

@@ -25,9 +25,9 @@ type row struct {
 
 // report collects the figures of a run.
 type report struct {
-	machine  string
-	versions []string
 	section  string
+	Machine  string
+	Versions []string          // of the peers
 	Load     map[string]string // of the machine, when a section began
 	Rows     []row
 	Goals    []goal
