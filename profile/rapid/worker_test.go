@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 // fakeWorker answers hello, then every request as told.
 func fakeWorker(how string) {
 	if how == "mute" {
-		select {}
+		time.Sleep(time.Hour) // a select without cases would be a deadlock: nothing else runs
 	}
 	requests := bufio.NewScanner(os.Stdin)
 	for requests.Scan() {
@@ -63,7 +63,7 @@ func fakeWorker(how string) {
 			fmt.Println("Traceback (most recent call last)")
 		case "long":
 			fmt.Println(strings.Repeat("x", maxLine+1))
-			select {}
+			time.Sleep(time.Hour)
 		case "hang":
 			child := exec.Command("sleep", "1000")
 			child.Stdout = os.Stdout
@@ -72,7 +72,7 @@ func fakeWorker(how string) {
 			}
 			fmt.Printf(`{"id":%d,"progress":"%d"}`+"\n", r.ID, child.Process.Pid)
 			signal.Ignore(syscall.SIGTERM)
-			select {}
+			time.Sleep(time.Hour)
 		}
 	}
 }
