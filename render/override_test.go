@@ -167,7 +167,7 @@ func FuzzOverride(f *testing.F) {
 		if err != nil {
 			require.Nil(t, merged)
 			for line := range strings.Lines(err.Error()) {
-				require.Regexp(t, `^dgdr\.yaml:\d+: spec\.overrides\.dgd`, line)
+				require.Regexp(t, `^dgdr\.yaml:\d+: "?spec\.overrides\.dgd`, line) // quoted where it has a control character
 			}
 			return
 		}
