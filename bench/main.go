@@ -65,6 +65,7 @@ func run() error {
 	}
 	sections := []section{{"render", b.render}, {"fleet", b.runner}, {"review", b.review}, {"store", b.store}, {"profile", b.profile}, {"thorough", b.thorough}}
 	ctx := context.Background()
+	// Before prepare, which says what machine and peers this run has.
 	if err := b.report.read(*data); err != nil {
 		return err
 	}

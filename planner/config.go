@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"reflect"
 
 	"github.com/dynamo-cmp/dynamo-cmp/profile"
 )
@@ -20,9 +19,8 @@ const sweeping = "pre_deployment_sweeping_mode"
 // and what was derived. Reading a field that is not set gives its default.
 type config struct {
 	contents
-	fields   []field
-	derived  map[string]bool // written in full, even where equal to the default
-	replaced []string        // fields whose value is not the author's
+	fields  []field
+	derived map[string]bool // written in full, even where equal to the default
 }
 
 // read checks the shape of features.planner: names, types, ranges, enums.
@@ -67,15 +65,6 @@ func (c *config) fill(name string, value any) bool {
 	c.values[name] = value
 	c.derived[name] = true
 	return true
-}
-
-// impose sets a field to what is deployed, whatever the author set, as Dynamo does.
-func (c *config) impose(name string, value any) {
-	if authors, ok := c.values[name]; ok && !reflect.DeepEqual(authors, value) {
-		c.replaced = append(c.replaced, name)
-	}
-	c.values[name] = value
-	c.derived[name] = true
 }
 
 // throughputScaling is whether the planner predicts traffic: the class switches

@@ -50,8 +50,16 @@ func (c *config) adopt(req *profile.Request, res *profile.Result) profile.Proble
 // derive fills in what depends on the result. Mode and backend are settled
 // before. It returns what the author should know, and what is impossible.
 func (c *config) derive(req *profile.Request, res *profile.Result) (warnings, problems profile.Problems) {
+	// impose sets a field to what is deployed, whatever the author set, as Dynamo does.
+	impose := func(name string, value any) {
+		if authors, ok := c.values[name]; ok && authors != value {
+			warnings = append(warnings, req.Problem(c.path(name), fmt.Sprintf("is replaced by %v, as it is deployed; leave it out", value)))
+		}
+		c.values[name], c.derived[name] = value, true
+	}
+
 	c.fill("model_name", req.Spec.Model)
-	c.impose("profile_results_dir", profileDataPath)
+	impose("profile_results_dir", profileDataPath)
 	c.deriveSLA(req)
 	c.deriveModels(req, res)
 	for _, role := range res.Pick.Roles {
@@ -59,10 +67,7 @@ func (c *config) derive(req *profile.Request, res *profile.Result) (warnings, pr
 		if role.Name == profile.RolePrefill {
 			name = "prefill_engine_num_gpu"
 		}
-		c.impose(name, float64(role.GPUsPerEngine))
-	}
-	for _, name := range c.replaced {
-		warnings = append(warnings, req.Problem(c.path(name), fmt.Sprintf("is replaced by %v, as it is deployed; leave it out", c.values[name])))
+		impose(name, float64(role.GPUsPerEngine))
 	}
 	more, problems := c.deriveBudget(req)
 	warnings = append(warnings, more...)
